@@ -1,0 +1,209 @@
+"""argv → Study, then launch, then report. Results go to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import UsageError
+
+if TYPE_CHECKING:
+    from bench.analysis.board import Board
+    from bench.options import Options
+    from bench.store import Records
+    from bench.study import Plan
+
+OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+log = logging.getLogger("bench")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code: 0 all done, 1 some cells failed, 2 usage, 130 interrupted."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _main(arguments)
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return USAGE
+    except KeyboardInterrupt:
+        print("interrupted: finished cells are kept; the same command goes on from there.", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+
+
+def _main(arguments: list[str]) -> int:
+    from bench.options import parse
+
+    options = parse(arguments)
+    if options is None:
+        return OK
+    _log_to_stderr(options.verbosity)
+    if options.list_models is not None:
+        return _list_models(options)
+    if options.report_only:
+        return _report_only(options)
+    command = f"python run_bench.py {shlex.join(arguments)}".rstrip()
+    return _run(options, command)
+
+
+def _run(options: Options, command: str) -> int:
+    """Prepare, plan, run what is left, write and print the board."""
+    from bench.execution.local import execute, prepare_data, warm_up
+    from bench.measure.hardware import detect
+    from bench.store import Store
+    from bench.study import make_plan
+
+    study = options.study
+    hardware = detect(study.device, study.protocol.precision)
+    store = Store(study.output)
+    if not options.dry_run:
+        store.open()
+    with contextlib.ExitStack() as held:
+        if not options.dry_run:
+            held.enter_context(
+                store.exclusive(
+                    on_wait=lambda: log.warning("waiting: another study runs in %s", study.output)
+                )
+            )
+        data, cache_dir = prepare_data(study, _decoding_bar(options))
+        plan = make_plan(study, data, hardware, store)
+        if options.dry_run:
+            return _dry_run(options, plan, cache_dir, command)
+        failed = 0
+        if plan.left():
+            warm_up()
+            tally = execute(plan, cache_dir, command=command, reporter=_reporter(options, plan))
+            failed = tally.failed
+            if tally.left:
+                log.warning(
+                    "--limit reached: %d jobs are left; the same command goes on from there", tally.left
+                )
+        return _report(options, command, plan, SOME_FAILED if failed else OK)
+
+
+def _report(options: Options, command: str, plan: Plan | None, code: int) -> int:
+    """Write every board of the output folder; print that of `plan`, or all."""
+    from bench.report.write import write_boards
+    from bench.store import load_records
+
+    records = load_records(options.study.output)
+    for problem in records.problems:
+        log.warning("%s", problem)
+    boards = write_boards(records, options.study.output, command=command)
+    _print_boards(options, [b for b in boards if plan is None or _is_of(b, plan)])
+    log.info("written: %s", options.study.output / "leaderboard.md")
+    return code
+
+
+def _report_only(options: Options) -> int:
+    """Redraw everything from the records, without torch."""
+    records = _records_or_error(options)
+    if not any(record.cell.kind == "run" for record in records.runs):
+        raise UsageError(
+            f"there are no finished runs in {options.study.output}: run without --report-only first."
+        )
+    return _report(options, "", None, OK)
+
+
+def _records_or_error(options: Options) -> Records:
+    from bench.store import load_records
+
+    if not options.study.output.is_dir():
+        raise UsageError(f"there is no folder {options.study.output}: run without --report-only first.")
+    return load_records(options.study.output)
+
+
+def _print_boards(options: Options, boards: list[Board]) -> None:
+    if options.json:
+        from bench.report.tables import boards_json
+
+        print(json.dumps(boards_json(boards), indent=1))
+        return
+    from bench.report.markdown import terminal_table
+
+    for board in boards:
+        print(terminal_table(board))
+
+
+def _is_of(board: Board, plan: Plan) -> bool:
+    """Whether `board` is the one that this plan's runs are on."""
+    cell = next(job.cell for job in plan.jobs if job.cell is not None)
+    return board.holds(cell)
+
+
+def _list_models(options: Options) -> int:
+    from bench.models.zoo import list_models
+
+    entries = list_models(options.list_models or None)
+    if options.json:
+        print(
+            json.dumps(
+                [{"name": e.name, "builder": e.builder, "family": e.family} for e in entries], indent=1
+            )
+        )
+        return OK
+    if not entries:
+        raise UsageError(f"no model matches {options.list_models!r}; try a glob such as '*vit*'.")
+    width = max(len(e.name) for e in entries)
+    for entry in entries:
+        print(f"{entry.name:<{width}}  {entry.family:<7} {entry.year or '':<5} {entry.builder}")
+    return OK
+
+
+def _dry_run(options: Options, plan: Plan, cache_dir: Any, command: str) -> int:
+    """Print the plan: cells, steps, estimated time, what is already done. Trains nothing, writes no record."""
+    from bench.execution.estimate import rates_of_plan
+    from bench.report.plan import plan_json, plan_table
+
+    rates = rates_of_plan(plan, cache_dir, command)
+    print(json.dumps(plan_json(plan, rates), indent=1) if options.json else plan_table(plan, rates))
+    return OK
+
+
+def _reporter(options: Options, plan: Plan) -> Any:
+    from bench.execution.estimate import known_rates
+    from bench.execution.progress import Console
+
+    return Console(plan, known_rates(plan), bars=_bars(options))
+
+
+def _decoding_bar(options: Options) -> Callable[[int, int], None] | None:
+    """A callback that shows the decoding of a dataset, where there is a terminal."""
+    if not _bars(options):
+        return None
+    from tqdm import tqdm
+
+    bar = tqdm(desc="decoding", unit="img", file=sys.stderr, leave=False, dynamic_ncols=True)
+
+    def show(done: int, total: int) -> None:
+        bar.total = total
+        bar.update(done - bar.n)
+        if done >= total:
+            bar.close()
+
+    return show
+
+
+def _bars(options: Options) -> bool:
+    return sys.stderr.isatty() and options.verbosity >= 0
+
+
+def _log_to_stderr(verbosity: int) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    log.handlers = [handler]
+    log.propagate = False
+    log.setLevel({-1: logging.WARNING, 0: logging.INFO}.get(max(-1, min(verbosity, 1)), logging.DEBUG))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

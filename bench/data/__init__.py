@@ -1,0 +1,1 @@
+"""Sources, splits, the decoded cache, resident or streamed batches, and augmentation."""

@@ -1,0 +1,117 @@
+"""What every source hands over: named, labelled images of a train and a test split, not yet decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from bench.data.splits import Indices, stratified_holdout
+from bench.errors import UsageError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    Encoded = bytes | Path | Image
+    """An image file's content, an image file, or an image already decoded."""
+
+HOLDOUT_FRACTION = 0.2
+HOLDOUT_SEED = 0
+HOLDOUT_NOTE = "no test split in the source: a fixed stratified fifth of its images is held out for test"
+JPEG_NOTE = "images are JPEG-encoded"
+
+_LABEL_CHANGED_BY_FLIP = frozenset({"digits", "mnist", "kmnist", "qmnist", "emnist", "svhn", "usps", "omniglot"})
+_PUBLISHED_LOSSLESS = frozenset({"cifar10", "cifar100", "mnist", "fashion_mnist", "kmnist", "svhn", "stl10"})
+
+
+class Example(NamedTuple):
+    """One image and the name to report it by; reading is put off so that many threads can share it."""
+
+    name: str
+    read: Callable[[], Encoded]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Labels of a split, and a walk over its images in the same order, afresh at each call."""
+
+    labels: Indices
+    walk: Callable[[], Iterator[Example]]
+    files: bool = False
+    """Whether every image is a file of its own, which can be read again in any order."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def only(self, indices: Indices) -> Split:
+        """The images at `indices`, in the order of this split."""
+        keep = np.zeros(len(self), dtype=bool)
+        keep[indices] = True
+        return replace(
+            self,
+            labels=self.labels[keep],
+            walk=lambda: (e for e, kept in zip(self.walk(), keep, strict=False) if kept),
+        )
+
+
+@dataclass(frozen=True)
+class Source:
+    """A dataset as its source declares it. Sizes and channels are read off the images themselves."""
+
+    name: str
+    """The name to show."""
+    classes: list[str]
+    """Class names, in label order."""
+    train: Split
+    test: Split
+    flip: bool
+    """Whether a horizontal flip keeps every label."""
+    notes: tuple[str, ...] = ()
+    """What a reader should know."""
+
+
+EMPTY = Split(np.empty(0, dtype=np.int64), lambda: iter(()))
+"""A split without images."""
+
+
+def with_held_out_test(source: Source) -> Source:
+    """The source with a stratified fifth of its train split as the test split, and a note that says so."""
+    rest, held_out = stratified_holdout(source.train.labels, HOLDOUT_FRACTION, HOLDOUT_SEED)
+    return replace(
+        source,
+        train=source.train.only(rest),
+        test=source.train.only(held_out),
+        notes=(*source.notes, HOLDOUT_NOTE),
+    )
+
+
+def flip_keeps_labels(name: str, classes: Sequence[str]) -> bool:
+    """False where a mirrored image would be another class: known sets of characters, single-character classes.
+
+    `classes` is empty where the source has labels but no names for them.
+    """
+    characters = len(classes) > 0 and all(len(c) == 1 for c in classes)
+    return _plain(name) not in _LABEL_CHANGED_BY_FLIP and not characters
+
+
+def shown_name(name: str, formats: set[str | None]) -> str:
+    """`name`, or `name-jpeg` for a copy as JPEG of a set published without loss: its numbers are its own."""
+    return f"{name}-jpeg" if "JPEG" in formats and _plain(name) in _PUBLISHED_LOSSLESS else name
+
+
+def check_classes(name: str, classes: Sequence[str], train_counts: Sequence[int], n_test: int) -> None:
+    """Raise UsageError for a set that nothing can be learnt from: one class, a class or split without images."""
+    if len(classes) < 2:
+        raise UsageError(f"{name} has one class only ({', '.join(classes)}): classification needs at least two.")
+    for label, count in enumerate(train_counts):
+        if count == 0:
+            raise UsageError(f"{name}: class {classes[label]!r} is empty: it has no readable training image.")
+    if n_test == 0:
+        raise UsageError(f"{name}: the test split has no readable image.")
+
+
+def _plain(name: str) -> str:
+    return name.lower().rpartition("/")[2].replace("-", "_").replace("fashionmnist", "fashion_mnist")

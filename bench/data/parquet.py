@@ -1,0 +1,149 @@
+"""A folder of Parquet shards in the Hugging Face layout: `train-*.parquet` and `test-*` or `validation-*`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bench.data.examples import EMPTY, Example, Source, Split, flip_keeps_labels, with_held_out_test
+from bench.data.splits import Indices
+from bench.errors import UsageError
+
+if TYPE_CHECKING:
+    from bench.data.examples import Encoded
+
+TEST_SPLITS = ("test", "validation", "valid", "val")
+IMAGE_COLUMNS = ("image", "img")
+LABEL_COLUMNS = ("label", "labels", "fine_label")
+SUBFOLDERS = ("data", "default", "plain_text")
+BATCH_ROWS = 512
+
+
+@dataclass(frozen=True)
+class _Columns:
+    image: str
+    label: str
+    names: list[str] | None
+    """Class names of the schema's metadata, where there are any."""
+
+
+def find_shards(root: Path) -> dict[str, list[Path]]:
+    """Shards of each split, in order: by the file's name up to the first `-` or `.`, or else by its folder's name."""
+    known = ("train", *TEST_SPLITS)
+    folders = [root, *(root / name for name in (*SUBFOLDERS, *known))]
+    shards: dict[str, list[Path]] = {}
+    for path in sorted(path for folder in folders for path in folder.glob("*.parquet")):
+        names = (path.name.partition("-")[0].partition(".")[0].lower(), path.parent.name.lower())
+        split = next((n for n in names if n in known), names[0])
+        shards.setdefault(split, []).append(path)
+    return shards
+
+
+def open_parquet(root: Path) -> Source:
+    """The dataset in `root`; class names from the schema's metadata, else the sorted labels of train.
+
+    Raises UsageError for unreadable shards, missing columns and labels that are not known from train.
+    """
+    shards = find_shards(root)
+    if "train" not in shards:
+        raise UsageError(f"{root} has no train-*.parquet, only the splits {', '.join(sorted(shards))}.")
+    columns = _columns(shards["train"][0])
+    raw = _read_labels(shards["train"], columns)
+    values = sorted(set(raw))
+    classes = columns.names or [str(v) for v in values]
+    code = {i: i for i in range(len(classes))} if columns.names else {v: i for i, v in enumerate(values)}
+    train = Split(_encode(raw, code, shards["train"][0]), partial(_walk, root, shards["train"], columns))
+    source = Source(root.name, classes, train, EMPTY, flip_keeps_labels(root.name, columns.names or ()))
+    for name in TEST_SPLITS:
+        if name not in shards:
+            continue
+        raw = _read_labels(shards[name], columns)
+        if all(v == -1 for v in raw):
+            continue
+        test = Split(_encode(raw, code, shards[name][0]), partial(_walk, root, shards[name], columns))
+        notes = () if name == "test" else (f"{name} is the test split",)
+        return Source(source.name, classes, train, test, source.flip, notes)
+    return with_held_out_test(source)
+
+
+def _columns(shard: Path) -> _Columns:
+    """Where images and labels stand in a shard, and the class names its schema tells."""
+    import pyarrow as pa
+
+    schema = _open(shard).schema_arrow
+    metadata = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+    features = (metadata.get("info") or {}).get("features") or {}
+    by_type = {f.get("_type"): name for name, f in reversed(features.items()) if isinstance(f, dict)}
+    image = next((c for c in (*IMAGE_COLUMNS, by_type.get("Image")) if c in schema.names), None)
+    label = next((c for c in (*LABEL_COLUMNS, by_type.get("ClassLabel")) if c in schema.names), None)
+    if image is None or label is None:
+        raise UsageError(
+            f"{shard} has the columns {', '.join(schema.names)}: an image column (image, img) and a label "
+            "column (label) are needed."
+        )
+    kind = schema.field(image).type
+    if not (pa.types.is_struct(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
+        raise UsageError(f"{shard}: column {image!r} is {kind}, not a struct of bytes and path, nor bytes.")
+    return _Columns(image, label, (features.get(label) or {}).get("names"))
+
+
+def _read_labels(shards: Sequence[Path], columns: _Columns) -> list[Any]:
+    labels: list[Any] = []
+    for shard in shards:
+        try:
+            labels += _open(shard).read(columns=[columns.label]).column(0).to_pylist()
+        except (OSError, KeyError, ValueError) as error:
+            raise _unreadable(shard, error) from error
+    return labels
+
+
+def _encode(raw: Sequence[Any], code: dict[Any, int], shard: Path) -> Indices:
+    unknown = {v for v in raw if v not in code}
+    if unknown:
+        raise UsageError(f"{shard}: label {next(iter(unknown))!r} is not among the {len(code)} classes of train.")
+    return np.array([code[v] for v in raw], dtype=np.int64)
+
+
+def _walk(root: Path, shards: Sequence[Path], columns: _Columns) -> Iterator[Example]:
+    """Rows in order, a batch of rows in memory at a time."""
+    for shard in shards:
+        row = 0
+        try:
+            for batch in _open(shard).iter_batches(BATCH_ROWS, columns=[columns.image]):
+                for value in batch.column(0).to_pylist():
+                    yield Example(f"{shard.name}[{row}]", partial(_content, value, root))
+                    row += 1
+        except (OSError, ValueError) as error:
+            raise _unreadable(shard, error) from error
+
+
+def _content(value: Any, root: Path) -> Encoded:
+    """The image file in one cell: bytes, or a path below the dataset's folder."""
+    if isinstance(value, bytes):
+        return value
+    content = (value or {}).get("bytes")
+    if content:
+        return bytes(content)
+    path = (value or {}).get("path")
+    if not path:
+        raise ValueError("the row has neither bytes nor a path")
+    return root / str(path)
+
+
+def _open(shard: Path) -> Any:
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.ParquetFile(shard)
+    except (OSError, ValueError) as error:
+        raise _unreadable(shard, error) from error
+
+
+def _unreadable(shard: Path, error: Exception) -> UsageError:
+    return UsageError(f"{shard} is not a readable Parquet file: {' '.join(str(error).split())}.")

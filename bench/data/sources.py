@@ -1,0 +1,126 @@
+"""The registry of dataset sources: what a dataset's name means, and whether what it names has changed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from bench.data.examples import Source
+from bench.data.parquet import find_shards
+from bench.data.timm_sets import TORCH_SETS
+from bench.errors import UsageError, nearest
+
+Kind = Literal["digits", "torch", "hfds", "folder", "parquet"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """A dataset's name, understood."""
+
+    kind: Kind
+    name: str
+    """The name after the prefix, or the folder's path as asked for."""
+    root: Path
+    """The folder that holds the data, or the folder to download it into."""
+
+
+def parse(dataset: str, data_dir: Path | None, download_dir: Path) -> Request:
+    """What `dataset` means: `digits`, `torch/NAME`, `hfds/NAME`, or a folder (with or without `folder:`).
+
+    A relative folder is looked for in the current folder, then in `data_dir`. Raises UsageError for an unknown
+    name and for a folder that is not there. Imports nothing heavy.
+    """
+    prefix, slash, rest = dataset.partition("/")
+    if dataset == "digits":
+        return Request("digits", dataset, download_dir)
+    if slash and prefix.lower() in ("torch", "hfds"):
+        if not rest:
+            raise UsageError(f"dataset {dataset!r} has no name after the slash, such as torch/cifar10.")
+        kind: Kind = "torch" if prefix.lower() == "torch" else "hfds"
+        return Request(kind, f"{prefix.lower()}/{rest}", data_dir or download_dir)
+    if slash and prefix.lower() in ("hfids", "tfds", "wds"):
+        raise UsageError(
+            f"dataset {dataset!r}: {prefix} can only be read in order, and subsets need random access; "
+            "use hfds/, a folder of class folders or a folder of Parquet shards."
+        )
+    folder = _find_folder(dataset, data_dir)
+    return Request("parquet" if find_shards(folder) else "folder", dataset, folder)
+
+
+def identity(request: Request) -> str:
+    """A cheap text that changes when the source does, as far as can be told without reading the images.
+
+    Folders: paths, sizes and modification times. digits: the packaged file. torch/ and hfds/: name and folder.
+    """
+    if request.kind == "digits":
+        from bench.data.digits import digits_identity
+
+        return digits_identity()
+    if request.kind in ("torch", "hfds"):
+        return f"{request.name} in {request.root.resolve()}"
+    digest = hashlib.sha256(str(request.root).encode(errors="surrogateescape"))
+    for path, size, mtime_ns in sorted(_listing(str(request.root))):
+        digest.update(f"{path}\0{size}\0{mtime_ns}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest()
+
+
+def open_source(request: Request, *, download: bool) -> Source:
+    """Labels and undecoded images of both splits. Raises UsageError where the source is not sound."""
+    if request.kind == "digits":
+        from bench.data.digits import open_digits
+
+        return open_digits()
+    if request.kind == "torch":
+        from bench.data.parquet import find_shards
+from bench.data.timm_sets import open_torch
+
+        return open_torch(request.name, request.root, download)
+    if request.kind == "hfds":
+        from bench.data.parquet import find_shards
+from bench.data.timm_sets import open_hfds
+
+        return open_hfds(request.name, request.root, download)
+    if request.kind == "parquet":
+        from bench.data.parquet import open_parquet
+
+        return open_parquet(request.root)
+    from bench.data.folders import open_folder
+
+    return open_folder(request.root)
+
+
+def _find_folder(dataset: str, data_dir: Path | None) -> Path:
+    explicit = dataset.startswith("folder:")
+    path = Path(dataset.removeprefix("folder:")).expanduser()
+    candidates = [path] if data_dir is None else [path, data_dir / path]
+    for candidate in candidates:
+        if candidate.is_dir():
+            return candidate.resolve()
+    for candidate in candidates:
+        if candidate.exists():
+            raise UsageError(f"dataset {dataset!r}: {candidate} is a file; give the folder that holds the data.")
+    if explicit or dataset.startswith((".", "~")) or os.sep in dataset:
+        raise UsageError(f"dataset {dataset!r}: there is no folder {' or '.join(map(str, candidates))}.")
+    known = {"digits": "digits", **{name: f"torch/{name}" for name in TORCH_SETS}}
+    near = [known[name] for name in nearest(dataset, known)]
+    hint = f" Did you mean {', '.join(near)}?" if near else ""
+    raise UsageError(
+        f"unknown dataset {dataset!r}: neither a folder nor a known name.{hint} "
+        "Known: digits, torch/NAME, hfds/NAME, or the path of a folder."
+    )
+
+
+def _listing(folder: str, below: str = "") -> Iterator[tuple[str, int, int]]:
+    """(relative path, bytes, modification time in ns) of every file that is not hidden."""
+    for entry in os.scandir(folder):
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            yield from _listing(entry.path, f"{below}{entry.name}/")
+        else:
+            status = entry.stat()
+            yield f"{below}{entry.name}", status.st_size, status.st_mtime_ns

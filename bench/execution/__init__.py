@@ -1,0 +1,1 @@
+"""The only place that runs cells: the worker process and the local launcher."""

@@ -1,0 +1,347 @@
+"""Runs one cell, or measures one model, inside a worker process; every outcome becomes a record."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.splits import dev_split, index_sha256, subset
+from bench.measure.hardware import Hardware
+from bench.protocol import Protocol
+from bench.records import (
+    CellSpec,
+    DataInfo,
+    Environment,
+    EvalMetrics,
+    Failure,
+    ModelInfo,
+    ProfileRecord,
+    RunRecord,
+    SubsetInfo,
+    TrainMetrics,
+    TrialResult,
+)
+from bench.store import Store, StoreError, cell_id
+from bench.training.evaluate import predict
+from bench.training.fit import Fit, fit, training_rate
+from bench.training.metrics import evaluate_logits
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from bench.data.batches import ImageData
+
+MAX_LOGITS = 4_000_000
+"""Largest number of logits kept beside the predictions of a run (16 MB as float32)."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """What a worker needs besides its cells. Plain and picklable."""
+
+    protocol: Protocol
+    """The protocol of the study."""
+    data: DataInfo
+    """The dataset as prepared."""
+    cache_dir: Path
+    """Where the decoded images are."""
+    hardware: Hardware
+    """The device as resolved."""
+    environment: Environment
+    """Goes into every record."""
+    root: Path
+    """Output folder."""
+    checkpoint: Path | None = None
+    """File with the initial weights of this worker's model."""
+    plugins: tuple[str, ...] = ()
+    """Modules to import first; they may register models."""
+
+
+@dataclass
+class _Trained:
+    """A trained model and how it came about; kept so that the best trial need not be trained twice."""
+
+    key: tuple[str, int, int, float]
+    model: nn.Module
+    info: ModelInfo
+    fit: Fit
+    build_s: float
+
+
+@dataclass
+class Bench:
+    """The state of a worker: the dataset on its device, and the best trial so far."""
+
+    site: Site
+    on_images: Callable[[int], None] = lambda images: None
+    _data: ImageData | None = None
+    _best: _Trained | None = None
+    _splits: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+
+    def run_cell(self, cell: CellSpec, lr: float, trials: list[TrialResult]) -> RunRecord:
+        """Train and evaluate one cell, write its record and return it. Raises only StoreError."""
+        try:
+            record, predictions = self._run(cell, lr, trials)
+        except StoreError:
+            raise
+        except Exception as error:
+            record, predictions = failed_run(self.site, cell, failure(error), trials), None
+            self._clear_device()
+        Store(self.site.root).write_run(record, predictions)
+        return record
+
+    def training_rate(self, model: str, weights: str) -> float:
+        """Training images per second over a few steps: what `--dry-run` estimates from. Writes nothing."""
+        train_idx, _ = self._indices()
+        built, _ = self._build(model, weights, seed=0)
+        return training_rate(
+            built,
+            self.data,
+            train_idx,
+            protocol=self.site.protocol,
+            precision=self.site.hardware.precision,
+            device=self.device,
+        )
+
+    def run_profile(self, model: str, profile_id: str, weights: str) -> ProfileRecord:
+        """Measure what a model costs, write its record and return it. Raises only StoreError."""
+        from bench.measure.latency import measure_model
+
+        shared = profile_identity(self.site, model, profile_id)
+        try:
+            built, info = self._build(model, weights, seed=0)
+            cost = measure_model(
+                built,
+                img_size=self.site.protocol.img_size,
+                device=self.device,
+                batch_size=self.site.protocol.batch_size,
+            )
+            record = ProfileRecord(status="ok", info=info, **shared, **cost)
+        except StoreError:
+            raise
+        except Exception as error:
+            record = ProfileRecord(status="failed", failure=failure(error), **shared)
+            self._clear_device()
+        Store(self.site.root).write_profile(record)
+        return record
+
+    @property
+    def device(self) -> torch.device:
+        """Where models and images are."""
+        import torch
+
+        return torch.device(self.site.hardware.device)
+
+    @property
+    def data(self) -> ImageData:
+        """The dataset, loaded onto the device on first use."""
+        if self._data is None:
+            from bench.data.batches import load
+
+            self._data = load(
+                self.site.data,
+                cache_dir=self.site.cache_dir,
+                img_size=self.site.protocol.img_size,
+                device=self.device,
+            )
+        return self._data
+
+    def _run(
+        self, cell: CellSpec, lr: float, trials: list[TrialResult]
+    ) -> tuple[RunRecord, dict[str, NDArray[Any]] | None]:
+        train_idx, dev_idx = self._indices()
+        chosen = subset(self.data.labels("train"), train_idx, cell.train_size, cell.seed)
+        trained = self._train(cell, lr, chosen, dev_idx)
+        metrics, predictions, test_s = None, None, 0.0
+        if cell.kind == "run":
+            metrics, predictions, test_s = self._test(trained.model)
+        elif self._best is None or trained.fit.dev_loss < self._best.fit.dev_loss:
+            self._best = trained
+        record = RunRecord(
+            id=cell_id(cell),
+            cell=cell,
+            status="ok",
+            created=now(),
+            protocol=self.site.protocol.to_dict(),
+            data=self.site.data,
+            environment=self.site.environment,
+            model=trained.info,
+            subset=SubsetInfo(
+                size=len(chosen),
+                index_sha256=index_sha256(chosen),
+                dev_size=len(dev_idx),
+                dev_sha256=index_sha256(dev_idx),
+            ),
+            train=train_metrics(trained, self.site.protocol, len(chosen), test_s, self._peak_bytes()),
+            test=metrics,
+            trials=trials,
+        )
+        return record, predictions
+
+    def _train(
+        self, cell: CellSpec, lr: float, chosen: NDArray[np.int64], dev_idx: NDArray[np.int64]
+    ) -> _Trained:
+        """A model trained as `cell` asks; the best trial's own if it is the same training, bit for bit."""
+        key = _key(cell, lr)
+        if self._best is not None and self._best.key == key:
+            best, self._best = self._best, None
+            return best
+        start = time.perf_counter()
+        model, info = self._build(cell.model, cell.weights, cell.seed)
+        built = time.perf_counter() - start
+        result = fit(
+            model,
+            self.data,
+            chosen,
+            dev_idx,
+            protocol=self.site.protocol,
+            lr=lr,
+            seed=cell.seed,
+            precision=self.site.hardware.precision,
+            device=self.device,
+            on_step=self.on_images,
+        )
+        return _Trained(key, model, info, result, built)
+
+    def _test(self, model: nn.Module) -> tuple[EvalMetrics, dict[str, NDArray[Any]], float]:
+        """Open the test split, once, after training: metrics, what goes into predictions.npz, seconds."""
+        start = time.perf_counter()
+        labels = self.data.labels("test")
+        index = np.arange(len(labels), dtype=np.int64)
+        logits = predict(model, self.data, "test", index)
+        metrics = evaluate_logits(logits, labels)
+        arrays: dict[str, NDArray[Any]] = {"index": index, "label": labels, "prediction": logits.argmax(1)}
+        if logits.size <= MAX_LOGITS:
+            arrays["logits"] = logits
+        return metrics, arrays, time.perf_counter() - start
+
+    def _build(self, model: str, weights: str, seed: int) -> tuple[nn.Module, ModelInfo]:
+        import torch
+
+        from bench.models.build import build
+
+        built, info = build(
+            model,
+            num_classes=len(self.site.data.classes),
+            img_size=self.site.protocol.img_size,
+            drop=self.site.protocol.drop,
+            drop_path=self.site.protocol.drop_path,
+            pretrained=weights == "pretrained",
+            checkpoint=self.site.checkpoint,
+            seed=seed,
+        )
+        return built.to(self.device, memory_format=torch.channels_last), info
+
+    def _indices(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Train and dev indices into the train split, the same for all cells."""
+        if not self._splits:
+            labels = self.data.labels("train")
+            self._splits["train"], self._splits["dev"] = dev_split(labels, self.site.protocol.dev_fraction)
+        return self._splits["train"], self._splits["dev"]
+
+    def _peak_bytes(self) -> int:
+        if self.device.type == "cuda":
+            import torch
+
+            return int(torch.cuda.max_memory_allocated(self.device))
+        return peak_resident_bytes()
+
+    def _clear_device(self) -> None:
+        """Give back what a failed cell held, so that the next one starts with the memory it needs."""
+        import gc
+
+        import torch
+
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def train_metrics(
+    trained: _Trained, protocol: Protocol, size: int, test_s: float, peak_bytes: int
+) -> TrainMetrics:
+    """The record's view of a training."""
+    result = trained.fit
+    samples = result.steps * protocol.batch_size
+    return TrainMetrics(
+        steps=result.steps,
+        samples_seen=samples,
+        epochs=samples / size,
+        batch_size=protocol.batch_size,
+        lr=result.lr,
+        final_lr=result.final_lr,
+        train_loss=result.train_loss,
+        loss_curve=result.loss_curve,
+        dev_loss_before_last_tenth=result.dev_loss_before_last_tenth,
+        dev_loss=result.dev_loss,
+        dev_top1=result.dev_top1,
+        under_trained=result.under_trained,
+        throughput_img_per_s=result.throughput_img_per_s,
+        train_s=result.train_s,
+        eval_s=result.eval_s + test_s,
+        total_s=trained.build_s + result.train_s + result.eval_s + test_s,
+        bn_samples=result.bn_samples,
+        peak_bytes=peak_bytes,
+    )
+
+
+def failed_run(site: Site, cell: CellSpec, why: Failure, trials: list[TrialResult]) -> RunRecord:
+    """The record of a cell that has no result."""
+    return RunRecord(
+        id=cell_id(cell),
+        cell=cell,
+        status="failed",
+        created=now(),
+        protocol=site.protocol.to_dict(),
+        data=site.data,
+        environment=site.environment,
+        trials=trials,
+        failure=why,
+    )
+
+
+def profile_identity(site: Site, model: str, profile_id: str) -> dict[str, Any]:
+    """The fields that every profile record of a site has, good or failed."""
+    return {
+        "id": profile_id,
+        "created": now(),
+        "model": model,
+        "img_size": site.protocol.img_size,
+        "num_classes": len(site.data.classes),
+        "environment": site.environment,
+    }
+
+
+def failure(error: BaseException) -> Failure:
+    """An exception as it stands in a record: its class, its first line, the end of its traceback."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    tail = "".join(traceback.format_exception(error))[-4000:]
+    return Failure(kind=type(error).__name__, message=lines[0][:500], traceback=tail)
+
+
+def now() -> str:
+    """UTC time to the second, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def peak_resident_bytes() -> int:
+    """Largest resident size that this process has had."""
+    import resource
+    import sys
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _key(cell: CellSpec, lr: float) -> tuple[str, int, int, float]:
+    """What decides a training, given the site: two cells with equal keys train bit-identical models."""
+    return (cell.model, cell.train_size, cell.seed, lr)

@@ -1,0 +1,260 @@
+"""The only writer of runs: atomic, append-only, resumable.
+
+Layout below the output folder::
+
+    runs/<protocol>/<model>/n<size>-s<seed>-<id>/record.json       written last: its presence is "done"
+    runs/<protocol>/<model>/n<size>-s<seed>-<id>/predictions.npz
+    runs/<protocol>/<model>/n<size>-s<seed>-<id>/failed-1.json     one per failed attempt
+    profiles/<model>-<px>px-<id>/record.json                       what a model costs, likewise
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import json
+import os
+import re
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from bench.errors import UsageError
+from bench.protocol import content_hash
+from bench.records import SCHEMA_VERSION, CellSpec, ProfileRecord, RunRecord
+
+RECORD = "record.json"
+PREDICTIONS = "predictions.npz"
+_R = TypeVar("_R", RunRecord, ProfileRecord)
+
+
+class StoreError(UsageError):
+    """The output folder cannot be written; what is already there is intact."""
+
+
+def cell_id(cell: CellSpec) -> str:
+    """The name of a cell: SHA-256 of its exact request, 64 hex digits."""
+    return content_hash(cell.model_dump(mode="json"))
+
+
+def slug(name: str) -> str:
+    """`name` as a folder name: letters, digits, `.`, `_`, `-`, `=`, `,` and nothing else."""
+    return re.sub(r"[^A-Za-z0-9._=,-]+", "_", name).strip(".") or "_"
+
+
+class Store:
+    """Runs and profiles below one output folder."""
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root)
+
+    def open(self) -> Store:
+        """Create the folder and prove that it can be written; StoreError says why not."""
+        with _explained(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.root) as probe:
+                probe.write(b"0")
+        return self
+
+    def cell_folder(self, cell: CellSpec) -> Path:
+        """Where a cell's record stands or will stand."""
+        what = f"n{cell.train_size}-s{cell.seed}" + (f"-lr{cell.lr:g}" if cell.lr is not None else "")
+        return self.root / "runs" / cell.protocol_id[:8] / slug(cell.model) / f"{what}-{cell_id(cell)[:12]}"
+
+    def profile_folder(self, model: str, img_size: int, profile_id: str) -> Path:
+        """Where a profile's record stands or will stand."""
+        return self.root / "profiles" / f"{slug(model)}-{img_size}px-{profile_id[:12]}"
+
+    def is_done(self, folder: Path) -> bool:
+        """Whether a complete record stands in `folder`; a torn one counts as not there."""
+        try:
+            with (folder / RECORD).open("rb") as file:
+                file.seek(-2, os.SEEK_END)
+                return file.read() == b"}\n"
+        except OSError:
+            return False
+
+    def failures(self, folder: Path) -> int:
+        """Failed attempts recorded in `folder`."""
+        return sum(1 for _ in folder.glob("failed-*.json"))
+
+    def write_run(self, record: RunRecord, predictions: dict[str, NDArray[np.generic]] | None = None) -> Path:
+        """Write a run's record, its predictions first. A failed run never replaces a good one. Returns its folder."""
+        folder = self.cell_folder(record.cell)
+        if predictions is not None:
+            buffer = io.BytesIO()
+            np.savez_compressed(buffer, allow_pickle=False, **predictions)
+            self._write(folder / PREDICTIONS, buffer.getvalue())
+        self._write_record(folder, record)
+        return folder
+
+    def write_profile(self, record: ProfileRecord) -> Path:
+        """Write a profile's record. Returns its folder."""
+        folder = self.profile_folder(record.model, record.img_size, record.id)
+        self._write_record(folder, record)
+        return folder
+
+    def read_run(self, folder: Path) -> RunRecord:
+        """The good record in `folder`; raises ValueError where it is broken, OSError where it is missing."""
+        return _parse(RunRecord, (folder / RECORD).read_bytes())
+
+    def read_profile(self, folder: Path) -> ProfileRecord:
+        """The good profile in `folder`; raises ValueError where it is broken, OSError where it is missing."""
+        return _parse(ProfileRecord, (folder / RECORD).read_bytes())
+
+    @contextlib.contextmanager
+    def exclusive(self, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Hold the output folder: one study runs in it at a time, so that timings stay clean. Dies with its owner."""
+        lock = FileLock(self.root / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            on_wait()
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _write_record(self, folder: Path, record: RunRecord | ProfileRecord) -> None:
+        name = RECORD if record.status == "ok" else f"failed-{self.failures(folder) + 1}.json"
+        self._write(folder / name, (record.model_dump_json(indent=1) + "\n").encode())
+
+    def _write(self, path: Path, data: bytes) -> None:
+        with _explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            atomic_write(path, data)
+
+
+def atomic_write(path: Path, data: bytes) -> None:
+    """Write `data` so that `path` holds the old bytes or the new ones, never a mixture, also after a power cut."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise
+    with contextlib.suppress(OSError):
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+@dataclass(frozen=True)
+class Records:
+    """Everything that could be read below one output folder."""
+
+    root: Path
+    """The output folder."""
+    runs: list[RunRecord]
+    """Trials and runs, good and failed."""
+    profiles: list[ProfileRecord]
+    """Profiles, good and failed."""
+    problems: list[str]
+    """Records that were left out: the file and why."""
+    folders: dict[str, Path] = field(default_factory=dict)
+    """Folder of each record id, relative to `root`."""
+
+    def predictions(self, run_id: str) -> dict[str, NDArray[np.generic]]:
+        """Arrays of one run's `predictions.npz`; raises KeyError where there are none."""
+        path = self.root / self.folders[run_id] / PREDICTIONS
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                return {name: arrays[name] for name in arrays.files}
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise KeyError(run_id) from error
+
+    def run_path(self, run_id: str) -> str | None:
+        """Folder of a record relative to the output folder, with forward slashes."""
+        folder = self.folders.get(run_id)
+        return folder.as_posix() if folder is not None else None
+
+
+def load_records(root: Path | str) -> Records:
+    """Read every record below `root`, in a stable order; broken, foreign and newer ones are named in `problems`."""
+    base = Path(root)
+    runs: list[RunRecord] = []
+    profiles: list[ProfileRecord] = []
+    problems: list[str] = []
+    folders: dict[str, Path] = {}
+    for path in _record_files(base / "runs"):
+        run = _read(RunRecord, path, base, problems)
+        if run is not None:
+            runs.append(run)
+            folders[run.id] = path.parent.relative_to(base)
+    for path in _record_files(base / "profiles"):
+        profile = _read(ProfileRecord, path, base, problems)
+        if profile is not None:
+            profiles.append(profile)
+            folders[profile.id] = path.parent.relative_to(base)
+    return Records(root=base, runs=runs, profiles=profiles, problems=problems, folders=folders)
+
+
+def _record_files(folder: Path) -> list[Path]:
+    found = [*folder.rglob(RECORD), *folder.rglob("failed-*.json")] if folder.is_dir() else []
+    return sorted(found)
+
+
+def _read(kind: type[_R], path: Path, base: Path, problems: list[str]) -> _R | None:
+    """The record at `path`, or None with the reason appended to `problems`."""
+    try:
+        return _parse(kind, path.read_bytes())
+    except (ValueError, OSError) as error:
+        problems.append(f"{path.relative_to(base)}: left out: {error}")
+        return None
+
+
+def _parse(kind: type[_R], data: bytes) -> _R:
+    """A validated record; ValueError with one line where it is torn, of another version, or not what its id says."""
+    try:
+        version = json.loads(data).get("schema_version")
+    except (ValueError, AttributeError) as error:
+        raise ValueError("not a complete JSON record") from error
+    if version != SCHEMA_VERSION:
+        raise ValueError(f"schema version {version}, this program reads version {SCHEMA_VERSION}")
+    try:
+        record = kind.model_validate_json(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ValueError(f"field {where}: {first['msg']}") from error
+    if isinstance(record, RunRecord) and record.id != cell_id(record.cell):
+        raise ValueError("its id is not the hash of its request: edited, or of another program")
+    return record
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn an operating-system error on writing `path` into one line that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            advice = "free some space and run the same command again; finished cells are kept"
+        else:
+            advice = "choose another folder with --output, or make this one writable"
+        raise StoreError(f"cannot write {path}: {error.strerror or error}; {advice}.") from error
+
+
+def _umask() -> int:
+    """The process's file mode mask (reading it means setting it)."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,251 @@
+"""Models × train sizes × seeds under one protocol → cells; what is done, what is left."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from bench.errors import UsageError, did_you_mean
+from bench.models.zoo import parse_models
+from bench.protocol import Protocol, content_hash
+
+if TYPE_CHECKING:  # the command line must answer --help without waiting for pydantic and numpy
+    from bench.measure.hardware import Hardware
+    from bench.records import CellSpec, DataInfo, RunRecord, TrialResult
+    from bench.store import Store
+
+CANONICAL = ("resnet50", "vit_b16", "swin_t", "cvt_13")
+"""The four backbones that the project is about, and the default of `--models`."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """What to compare, on what machine, and where the results go. Everything else is in the protocol."""
+
+    models: tuple[str, ...] = CANONICAL
+    """Models to compare: names of `--list-models`, torchvision's spellings, timm names, `hf_hub:…`."""
+    protocol: Protocol = field(default_factory=Protocol)
+    """Everything held equal between the models."""
+    data_dir: Path | None = None
+    """Folder that holds the dataset, for those that are not a folder themselves."""
+    download: bool = False
+    """Download the dataset into `data_dir` where its source can."""
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda` or `cuda:i`."""
+    pretrained: bool = False
+    """Start every model from its default published weights; stands in the row."""
+    checkpoint: tuple[str, ...] = ()
+    """MODEL=FILE: start that model from a local `.pth` or `.safetensors` file; stands in the row."""
+    plugins: tuple[str, ...] = ()
+    """Python modules to import first; they may register models of your own with timm."""
+    output: Path = Path("results")
+    """Folder for runs and boards."""
+    fresh: bool = False
+    """Run every cell again, also those that are done; old records stand until new ones replace them."""
+    limit: int | None = None
+    """Run at most this many unfinished cells in this call; the same command goes on from there."""
+
+    def __post_init__(self) -> None:
+        import_plugins(self.plugins)
+        object.__setattr__(self, "models", tuple(parse_models(",".join(self.models))))
+        if self.limit is not None and self.limit < 0:
+            raise UsageError(f"--limit must not be negative, not {self.limit}.")
+        self.checkpoints()
+
+    def checkpoints(self) -> dict[str, Path]:
+        """Checkpoint file of each model that has one; UsageError where one is malformed, unknown or missing."""
+        files: dict[str, Path] = {}
+        for item in self.checkpoint:
+            name, separator, file = item.partition("=")
+            if not separator or not name.strip() or not file.strip():
+                raise UsageError(f"--checkpoint takes MODEL=FILE, not {item!r}.")
+            model = parse_models(name)[0]
+            if model not in self.models:
+                raise UsageError(
+                    f"--checkpoint names {name!r}, which is not among the models.{did_you_mean(model, self.models)}"
+                )
+            path = Path(file.strip()).expanduser()
+            if not path.is_file():
+                raise UsageError(f"--checkpoint {name}: there is no file {path}.")
+            files[model] = path
+        return files
+
+
+def import_plugins(modules: Sequence[str]) -> None:
+    """Import each module by name; UsageError where there is none or its import fails."""
+    for name in modules:
+        try:
+            importlib.import_module(name)
+        except Exception as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise UsageError(f"--plugins: cannot import {name!r}: {reason}.") from error
+
+
+@dataclass(frozen=True)
+class Job:
+    """One unit of work, and whether its record is there."""
+
+    kind: Literal["profile", "trial", "run"]
+    """`profile` measures cost; `trial` and `run` train."""
+    model: str
+    """The model's name."""
+    id: str
+    """Content hash of the request."""
+    folder: Path
+    """Where the record stands or will stand."""
+    cell: CellSpec | None
+    """The request of a trial or run; None for a profile."""
+    done: bool
+    """Whether a good record is there (and is to be kept)."""
+    failures: int
+    """Failed attempts so far; a failed job is tried again."""
+
+    @property
+    def title(self) -> str:
+        """A few words for progress lines."""
+        if self.cell is None:
+            return f"{self.model} cost"
+        rate = f" lr {self.cell.lr:g}" if self.kind == "trial" else ""
+        word = "trial" if self.kind == "trial" else "run"
+        return f"{self.model} {word} n={self.cell.train_size} seed {self.cell.seed}{rate}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All jobs of a study in the order they run: model by model, cost first, then trials, then runs."""
+
+    study: Study
+    """The request."""
+    data: DataInfo
+    """The dataset as prepared."""
+    hardware: Hardware
+    """The device as resolved."""
+    train_sizes: tuple[int, ...]
+    """Train sizes as counts, ascending."""
+    jobs: tuple[Job, ...]
+    """Every job, done or not."""
+
+    def of(self, model: str) -> tuple[Job, ...]:
+        """The jobs of one model."""
+        return tuple(job for job in self.jobs if job.model == model)
+
+    def left(self) -> tuple[Job, ...]:
+        """Jobs without a good record."""
+        return tuple(job for job in self.jobs if not job.done)
+
+    def images(self, job: Job) -> int:
+        """Training images that a job shows its model (0 for a profile)."""
+        if job.cell is None:
+            return 0
+        return self.study.protocol.steps(job.cell.train_size) * self.study.protocol.batch_size
+
+
+def make_plan(study: Study, data: DataInfo, hardware: Hardware, store: Store) -> Plan:
+    """Lay out the study's cells and see which are done. Reads the store, writes nothing.
+
+    Raises UsageError where a train size does not fit the data.
+    """
+    from bench.data.splits import dev_counts, resolve_train_sizes
+    from bench.records import CellSpec
+
+    protocol = study.protocol
+    available = data.n_train - sum(dev_counts(data.train_counts, protocol.dev_fraction))
+    sizes = tuple(sorted(resolve_train_sizes(protocol.train_sizes, available)))
+    weights = _weights(study)
+    jobs: list[Job] = []
+    for model in study.models:
+        jobs.append(_profile_job(study, model, data, hardware, store))
+        shared = {
+            "model": model,
+            "protocol_id": protocol.id,
+            "data_fingerprint": data.fingerprint,
+            "hardware": hardware.name,
+            "threads": hardware.threads if hardware.device == "cpu" else 0,
+            "precision": hardware.precision,
+            "weights": weights[model],
+        }
+        if protocol.lr_trials > 1:
+            for lr in protocol.learning_rates():
+                cell = CellSpec(kind="trial", train_size=sizes[-1], seed=protocol.seeds[0], lr=lr, **shared)
+                jobs.append(_cell_job(study, cell, store))
+        for seed in protocol.seeds:
+            for size in reversed(sizes):
+                cell = CellSpec(kind="run", train_size=size, seed=seed, lr=None, **shared)
+                jobs.append(_cell_job(study, cell, store))
+    return Plan(study=study, data=data, hardware=hardware, train_sizes=sizes, jobs=tuple(jobs))
+
+
+def choose_lr(trials: Sequence[TrialResult]) -> float | None:
+    """The rate with the lowest dev loss, the smaller one on a tie; None where every trial failed."""
+    judged = [(t.dev_loss, t.lr) for t in trials if t.dev_loss is not None]
+    return min(judged)[1] if judged else None
+
+
+def trial_results(trials: Mapping[float, RunRecord | None]) -> list[TrialResult]:
+    """The sweep as it is printed: each rate with its dev result, None where the trial failed."""
+    from bench.records import TrialResult
+
+    results = []
+    for lr, record in sorted(trials.items()):
+        train = record.train if record is not None and record.status == "ok" else None
+        results.append(
+            TrialResult(
+                lr=lr,
+                dev_loss=train.dev_loss if train else None,
+                dev_top1=train.dev_top1 if train else None,
+            )
+        )
+    return results
+
+
+def _cell_job(study: Study, cell: CellSpec, store: Store) -> Job:
+    from bench.store import cell_id
+
+    folder = store.cell_folder(cell)
+    return Job(
+        kind=cell.kind,
+        model=cell.model,
+        id=cell_id(cell),
+        folder=folder,
+        cell=cell,
+        done=not study.fresh and store.is_done(folder),
+        failures=store.failures(folder),
+    )
+
+
+def _profile_job(study: Study, model: str, data: DataInfo, hardware: Hardware, store: Store) -> Job:
+    request = {
+        "model": model,
+        "img_size": study.protocol.img_size,
+        "num_classes": len(data.classes),
+        "hardware": hardware.name,
+        "threads": hardware.threads,
+        "device": hardware.device.partition(":")[0],
+    }
+    identity = content_hash(request)
+    folder = store.profile_folder(model, study.protocol.img_size, identity)
+    return Job(
+        kind="profile",
+        model=model,
+        id=identity,
+        folder=folder,
+        cell=None,
+        done=not study.fresh and store.is_done(folder),
+        failures=store.failures(folder),
+    )
+
+
+def _weights(study: Study) -> dict[str, str]:
+    """What each model starts from, as it stands in its cells: `scratch`, `pretrained` or a file's hash."""
+    files = study.checkpoints()
+    start = "pretrained" if study.pretrained else "scratch"
+    return {m: f"sha256:{_file_sha256(files[m])}" if m in files else start for m in study.models}
+
+
+def _file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,57 @@
+"""Evaluate one model: float32, eval mode, no test-time augmentation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from bench.data.batches import ImageData
+
+EVAL_BATCH_SIZE = 128
+"""Images per evaluation batch; without effect on the logits but for rounding."""
+
+
+def predict(
+    model: nn.Module,
+    data: ImageData,
+    split: str,
+    indices: NDArray[np.int64],
+    batch_size: int = EVAL_BATCH_SIZE,
+) -> NDArray[np.float32]:
+    """Logits float32 [len(indices), classes], in the order of `indices`. Leaves the model in eval mode."""
+    import torch
+
+    model.eval()
+    if any(module.training for module in model.modules()):
+        raise RuntimeError("a part of the model stayed in train mode")
+    with torch.inference_mode():
+        logits = [model(images).float() for images, _ in data.eval_batches(split, indices, batch_size)]
+        return torch.cat(logits).cpu().numpy()  # type: ignore[no-any-return]
+
+
+def reestimate_batchnorm(
+    model: nn.Module, data: ImageData, indices: NDArray[np.int64], samples: int, batch_size: int
+) -> int:
+    """Replace BatchNorm running averages by the statistics of about `samples` training images; returns how many.
+
+    Running averages lag behind the weights in a short schedule, which punishes only the models that have
+    BatchNorm (Wu & Johnson 2021, "Rethinking 'Batch' in BatchNorm", section 3). No gradient, no test image;
+    a model without BatchNorm is left as it is and 0 is returned.
+    """
+    import torch
+    from fvcore.nn.precise_bn import get_bn_modules, update_bn_stats
+
+    model.train()
+    if samples == 0 or not get_bn_modules(model):
+        return 0
+    batches = max(1, min(samples, len(indices)) // batch_size)
+    whole = np.resize(indices[: batches * batch_size], batches * batch_size)
+    with torch.no_grad():
+        images = (x for x, _ in data.eval_batches("train", whole, batch_size))
+        update_bn_stats(model, images, num_iters=batches)
+    return batches * batch_size

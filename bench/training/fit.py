@@ -1,0 +1,236 @@
+"""Fit one model on one subset by the protocol: one loop for every model, no choice that looks at the test set."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.protocol import Protocol
+from bench.training.evaluate import predict, reestimate_batchnorm
+from bench.training.metrics import log_softmax, nll, top_k
+from bench.training.recipe import learning_rate, make_optimizer
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from bench.data.batches import ImageData
+
+CHECK_EVERY = 50
+"""Steps between looks at the loss on a GPU, where each look waits for the device."""
+UNDER_TRAINED_FALL = 0.02
+"""Relative fall of dev loss in the last tenth of the steps from which a run counts as under-trained."""
+
+
+class NonFiniteLoss(RuntimeError):
+    """The training loss became NaN or infinite."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What one training did; times in seconds of wall clock."""
+
+    steps: int
+    lr: float
+    final_lr: float
+    train_loss: float
+    loss_curve: list[tuple[int, float]]
+    dev_loss_before_last_tenth: float
+    dev_loss: float
+    dev_top1: float
+    bn_samples: int
+    train_s: float
+    eval_s: float
+    throughput_img_per_s: float
+
+    @property
+    def under_trained(self) -> bool:
+        """Whether dev loss still fell by more than 2 % in the last tenth of the steps."""
+        return self.dev_loss < (1 - UNDER_TRAINED_FALL) * self.dev_loss_before_last_tenth
+
+
+def fit(
+    model: nn.Module,
+    data: ImageData,
+    train_idx: NDArray[np.int64],
+    dev_idx: NDArray[np.int64],
+    *,
+    protocol: Protocol,
+    lr: float,
+    seed: int,
+    precision: str,
+    device: torch.device,
+    on_step: Callable[[int], None] = lambda images: None,
+) -> Fit:
+    """Train `model` in place on `train_idx` with peak rate `lr`; the last weights count.
+
+    `on_step` is told the images of each finished step. Raises NonFiniteLoss.
+    """
+    loop = _Loop(model, data, train_idx, protocol, lr, seed, precision, device, on_step)
+    steps = protocol.steps(len(train_idx))
+    dev = _Dev(model, data, train_idx, dev_idx, protocol)
+    before_last_tenth = steps - max(1, round(steps / 10))
+    loop.run(until=before_last_tenth)
+    loss_before, _ = dev.judge()
+    loop.run(until=steps)
+    loss_after, top1 = dev.judge()
+    losses = loop.losses[:steps].float().cpu().numpy()
+    points = np.unique(np.linspace(0, steps - 1, min(steps, 100)).astype(int))
+    return Fit(
+        steps=steps,
+        lr=lr,
+        final_lr=loop.rate,
+        train_loss=float(losses[-max(1, steps // 10) :].mean()),
+        loss_curve=[(int(i) + 1, float(losses[i])) for i in points],
+        dev_loss_before_last_tenth=loss_before,
+        dev_loss=loss_after,
+        dev_top1=top1,
+        bn_samples=dev.bn_samples,
+        train_s=loop.seconds,
+        eval_s=dev.seconds,
+        throughput_img_per_s=loop.throughput(),
+    )
+
+
+def training_rate(
+    model: nn.Module,
+    data: ImageData,
+    train_idx: NDArray[np.int64],
+    *,
+    protocol: Protocol,
+    precision: str,
+    device: torch.device,
+    steps: int = 3,
+) -> float:
+    """Training images per second over a few steps of the real loop, the first one left out."""
+    short = replace(protocol, samples_seen=steps * protocol.batch_size, epochs=None)
+    loop = _Loop(model, data, train_idx, short, protocol.lr, 0, precision, device, lambda images: None)
+    loop.run(until=steps)
+    return loop.throughput()
+
+
+class _Loop:
+    """The steps of one training, made in two stretches so that dev can be looked at in between."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        data: ImageData,
+        train_idx: NDArray[np.int64],
+        protocol: Protocol,
+        lr: float,
+        seed: int,
+        precision: str,
+        device: torch.device,
+        on_step: Callable[[int], None],
+    ) -> None:
+        import torch
+
+        self.model, self.protocol, self.lr, self.device, self.on_step = model, protocol, lr, device, on_step
+        self.steps = protocol.steps(len(train_idx))
+        self.optimizer = make_optimizer(model, protocol.weight_decay)
+        self.batches = data.train_batches(
+            train_idx, steps=self.steps, batch_size=protocol.batch_size, seed=seed, augment=protocol.augment
+        )
+        self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+        self.losses = torch.zeros(self.steps, device=device)
+        self.step = 0
+        self.rate = 0.0
+        self.seconds = 0.0
+        self.first_step_s = 0.0
+
+    def run(self, until: int) -> None:
+        """Make steps up to number `until` and keep their wall time."""
+        self.model.train()
+        self._wait()
+        start = time.perf_counter()
+        while self.step < until:
+            self._one()
+            if self.step == 1:
+                self._wait()
+                self.first_step_s = time.perf_counter() - start
+            if self.device.type == "cpu" or self.step % CHECK_EVERY == 0 or self.step == until:
+                self._check()
+            self.on_step(self.protocol.batch_size)
+        self._wait()
+        self.seconds += time.perf_counter() - start
+
+    def throughput(self) -> float:
+        """Training images per second; the first step, which allocates and warms up, is left out where others are."""
+        if self.steps > 1:
+            return (self.steps - 1) * self.protocol.batch_size / (self.seconds - self.first_step_s)
+        return self.protocol.batch_size / self.seconds
+
+    def _one(self) -> None:
+        import torch
+
+        images, targets = next(self.batches)
+        self.rate = learning_rate(self.step, self.steps, self.lr, self.protocol.warmup_fraction)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate
+        self.optimizer.zero_grad(set_to_none=True)
+        with self.autocast:
+            loss = self._loss(self.model(images), targets)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.protocol.clip_grad)
+        self.optimizer.step()
+        self.losses[self.step] = loss.detach()
+        self.step += 1
+
+    def _loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        from torch.nn.functional import cross_entropy
+
+        return cross_entropy(logits.float(), targets, label_smoothing=self.protocol.smoothing)
+
+    def _check(self) -> None:
+        recent = self.losses[max(0, self.step - CHECK_EVERY) : self.step]
+        if not recent.isfinite().all():
+            raise NonFiniteLoss(
+                f"the training loss is not finite by step {self.step} of {self.steps} (lr {self.lr:g})"
+            )
+
+    def _wait(self) -> None:
+        if self.device.type == "cuda":
+            import torch
+
+            torch.cuda.synchronize(self.device)
+
+
+class _Dev:
+    """Judges the model on dev, with BatchNorm statistics that fit its present weights."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        data: ImageData,
+        train_idx: NDArray[np.int64],
+        dev_idx: NDArray[np.int64],
+        protocol: Protocol,
+    ) -> None:
+        self.model, self.data, self.train_idx, self.dev_idx, self.protocol = (
+            model,
+            data,
+            train_idx,
+            dev_idx,
+            protocol,
+        )
+        self.seconds = 0.0
+        self.bn_samples = 0
+
+    def judge(self) -> tuple[float, float]:
+        """Dev negative log-likelihood in nats, and dev accuracy."""
+        start = time.perf_counter()
+        self.bn_samples = reestimate_batchnorm(
+            self.model, self.data, self.train_idx, self.protocol.bn_samples, self.protocol.batch_size
+        )
+        logits = predict(self.model, self.data, "train", self.dev_idx)
+        if not np.isfinite(logits).all():
+            raise NonFiniteLoss("the model gives logits that are not finite on dev")
+        labels = self.data.labels("train")[self.dev_idx]
+        self.seconds += time.perf_counter() - start
+        return nll(log_softmax(logits), labels), top_k(logits, labels, 1)

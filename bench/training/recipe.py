@@ -1,0 +1,54 @@
+"""The common recipe: AdamW, what it decays, and one warm-up and cosine for all."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import nn
+    from torch.optim import Optimizer
+
+NEVER_DECAYED = (
+    "pos_embed",
+    "position_embed",
+    "cls_token",
+    "dist_token",
+    "relative_position_bias_table",
+    "rel_pos",
+)
+"""Parts of parameter names that are free of weight decay, besides norms and biases (one-dimensional)."""
+
+
+def learning_rate(step: int, steps: int, peak: float, warmup_fraction: float) -> float:
+    """Rate of step 0 ≤ `step` < `steps`: a linear rise to `peak`, then half a cosine that reaches 0 at `steps`.
+
+    Loshchilov & Hutter 2017 (SGDR), one cycle.
+    """
+    warmup = min(round(warmup_fraction * steps), steps - 1)
+    if step < warmup:
+        return peak * (step + 1) / (warmup + 1)
+    return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
+
+
+def undecayed(model: nn.Module) -> set[str]:
+    """Names of the parameters that weight decay leaves alone: norms, biases, position embeddings, class tokens."""
+    declared = set(model.no_weight_decay()) if hasattr(model, "no_weight_decay") else set()  # type: ignore[operator]
+    return {
+        name
+        for name, parameter in model.named_parameters()
+        if parameter.ndim <= 1 or name in declared or any(part in name for part in NEVER_DECAYED)
+    }
+
+
+def make_optimizer(model: nn.Module, weight_decay: float) -> Optimizer:
+    """Fused AdamW with two parameter groups: decayed, and not. The rate is set at every step."""
+    import torch
+
+    spared = undecayed(model)
+    trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for name, p in trained if name not in spared], "weight_decay": weight_decay},
+        {"params": [p for name, p in trained if name in spared], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW([g for g in groups if g["params"]], lr=0.0, fused=True)

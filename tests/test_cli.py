@@ -1,0 +1,237 @@
+"""The command from end to end, as a user calls it: a process of its own, its streams, its exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.store import load_records
+
+ROOT = Path(__file__).parents[1]
+TINY = ["--models", "test_resnet,test_vit", "--protocol", "smoke", "--device", "cpu"]
+
+
+def _command(*argv: str) -> list[str]:
+    return [sys.executable, str(ROOT / "run_bench.py"), *argv]
+
+
+def _run(*argv: str, cwd: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        _command(*argv),
+        cwd=cwd or ROOT,
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """The command in `smoke` with two small models, run once for several tests."""
+    output = tmp_path_factory.mktemp("smoke") / "results"
+    return output, _run(*TINY, "--output", str(output))
+
+
+def test_smoke_writes_every_output_and_prints_the_board(
+    smoke: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    output, done = smoke
+    assert done.returncode == 0, done.stderr
+    assert "test_resnet" in done.stdout
+    assert "test_vit" in done.stdout
+    for name in (
+        "leaderboard.md",
+        "leaderboard.csv",
+        "leaderboard.json",
+        "figures/data_efficiency.svg",
+        "figures/data_efficiency.png",
+        "figures/accuracy_vs_macs.svg",
+        "figures/accuracy_vs_throughput.png",
+        "confusion/test_vit.svg",
+        "confusion/test_vit.png",
+        "confusion/test_vit.csv",
+    ):
+        assert (output / name).stat().st_size > 100, name
+    board = (output / "leaderboard.md").read_text()
+    assert "python run_bench.py --models test_resnet,test_vit --protocol smoke" in board
+
+
+def test_results_go_to_stdout_and_everything_else_to_stderr_without_colours_or_bars(
+    smoke: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    _, done = smoke
+    assert "\x1b[" not in done.stdout + done.stderr
+    assert "\r" not in done.stderr
+    assert "run n=" in done.stderr
+    assert "run n=" not in done.stdout
+    assert "Warning" not in done.stderr
+
+
+def test_a_second_identical_call_runs_nothing_and_needs_no_torch(
+    smoke: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    output, _ = smoke
+    before = {p: p.stat().st_mtime_ns for p in output.rglob("record.json")}
+    again = _run(*TINY, "--output", str(output), "-v", PYTHONPROFILEIMPORTTIME="1")
+    assert again.returncode == 0
+    assert {p: p.stat().st_mtime_ns for p in output.rglob("record.json")} == before
+    assert not re.search(r"\| +torch$", again.stderr, re.MULTILINE)
+
+
+def test_report_only_redraws_the_board_without_torch(
+    smoke: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    output, _ = smoke
+    rows = json.loads((output / "leaderboard.json").read_text())
+    (output / "leaderboard.md").unlink()
+    again = _run("--report-only", "--output", str(output), "--json", PYTHONPROFILEIMPORTTIME="1")
+    assert again.returncode == 0
+    assert not re.search(r"\| +torch$", again.stderr, re.MULTILINE)
+    assert (output / "leaderboard.md").exists()
+    printed = json.loads(again.stdout)
+    assert [r["model"] for r in printed["boards"][0]["rows"]] == [r["model"] for r in rows["boards"][0]["rows"]]
+
+
+def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path: Path) -> None:
+    done = _run(*TINY, "--dry-run", "--output", str(tmp_path / "results"))
+    assert done.returncode == 0, done.stderr
+    assert "to do" in done.stdout
+    assert re.search(r"6 of 6 jobs left, estimated \d+", done.stdout)
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_failed_model_is_exit_code_1_and_a_row_with_its_reason(tmp_path: Path) -> None:
+    done = _run(
+        "--plugins", "tests.broken_models", "--models", "broken_kill,fine_linear", "--protocol", "smoke",
+        "--device", "cpu", "--output", str(tmp_path),
+        PYTHONPATH=str(ROOT),
+    )  # fmt: skip
+    assert done.returncode == 1
+    board = (tmp_path / "leaderboard.md").read_text()
+    assert "fine_linear" in board
+    assert "SIGKILL" in board
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--models", "resnt50"], "unknown model 'resnt50'"),
+        (["--dataset", "no/such/folder"], "no/such/folder"),
+        (["--train-sizes", "99999"], "99999"),
+        (["--batch-size", "x"], "--batch-size"),
+        (["--report-only", "--output", "no_such_results"], "no_such_results"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(argv: list[str], message: str, tmp_path: Path) -> None:
+    done = _run("--output", str(tmp_path / "r"), "--protocol", "smoke", *argv)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert done.stdout == ""
+
+
+def test_an_output_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file")
+    done = _run(*TINY, "--output", str(tmp_path / "taken"))
+    assert done.returncode == 2
+    assert "choose another folder with --output" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_our_names_are_listed_without_importing_torch() -> None:
+    done = _run("--list-models", PYTHONPROFILEIMPORTTIME="1")
+    assert done.returncode == 0
+    for name in ("resnet50", "vit_b16", "swin_t", "cvt_13", "sequencer2d_s"):
+        assert re.search(rf"^{name} ", done.stdout, re.MULTILINE)
+    assert not re.search(r"\| +(torch|timm|numpy|pydantic)$", done.stderr, re.MULTILINE)
+
+
+def _wait_for_records(output: Path, count: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 120
+    while len(list(output.rglob("record.json"))) < count:
+        assert process.poll() is None, "the command ended before it could be interrupted"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def long_study(tmp_path: Path) -> Iterator[tuple[Path, list[str], subprocess.Popen[bytes]]]:
+    """A study that is under way, with many short cells left."""
+    argv = [*TINY, "--seeds", "0,1,2,3,4,5,6,7,8,9", "--output", str(tmp_path)]
+    process = subprocess.Popen(
+        _command(*argv), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    _wait_for_records(tmp_path, 4, process)
+    yield tmp_path, argv, process
+    process.kill()
+    process.wait()
+
+
+def _workers_of(group: int) -> list[int]:
+    """Processes of a session that are still alive."""
+    alive = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[3]) == group and fields[0] != "Z":
+            alive.append(int(stat.parent.name))
+    return alive
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_kill_9_loses_at_most_the_running_cell_and_leaves_no_process_behind(
+    long_study: tuple[Path, list[str], subprocess.Popen[bytes]],
+) -> None:
+    output, argv, process = long_study
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 20
+    while _workers_of(process.pid):
+        assert time.monotonic() < deadline, "a worker outlived the command"
+        time.sleep(0.05)
+    survived = {p: p.stat().st_mtime_ns for p in output.rglob("record.json")}
+    assert load_records(output).problems == []
+    assert _run(*argv).returncode == 0
+    records = load_records(output)
+    assert records.problems == []
+    assert len(records.runs) == 40
+    assert all(p.stat().st_mtime_ns == then for p, then in survived.items())
+
+
+def test_ctrl_c_is_exit_code_130_and_the_same_command_goes_on(
+    long_study: tuple[Path, list[str], subprocess.Popen[bytes]],
+) -> None:
+    output, argv, process = long_study
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(timeout=30) == 130
+    kept = len(load_records(output).runs)
+    assert kept >= 3
+    assert _run(*argv).returncode == 0
+    assert len(load_records(output).runs) == 40
+
+
+def test_two_commands_on_one_folder_share_the_work_and_corrupt_nothing(
+    long_study: tuple[Path, list[str], subprocess.Popen[bytes]],
+) -> None:
+    output, argv, process = long_study
+    second = _run(*argv)
+    assert second.returncode == 0
+    assert "waiting" in second.stderr
+    assert process.wait(timeout=120) == 0
+    records = load_records(output)
+    assert records.problems == []
+    assert len(records.runs) == 40

@@ -1,0 +1,104 @@
+"""The command line: options from types, one clear line for every mistake."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench.errors import UsageError
+from bench.options import Options, _field_docs, parse
+from bench.protocol import PRESETS, Protocol
+from bench.study import CANONICAL, Study
+
+
+def _parse(*argv: str) -> Options:
+    options = parse(["--device", "cpu", *argv])
+    assert options is not None
+    return options
+
+
+def test_without_options_the_four_canonical_backbones_go_through_quick_on_a_cpu() -> None:
+    options = _parse()
+    assert options.study.models == CANONICAL
+    assert options.study.protocol == PRESETS["quick"]
+
+
+def test_options_refine_a_preset() -> None:
+    options = _parse("--protocol", "standard", "--img-size", "64", "--seeds", "3,4", "--train-sizes", "0.5,100,1")
+    assert options.study.protocol == replace(
+        PRESETS["standard"], img_size=64, seeds=(3, 4), train_sizes=(0.5, 100.0, 1.0)
+    )
+
+
+def test_lists_may_be_written_with_an_equals_sign_or_as_one_value() -> None:
+    options = _parse("--models=resnet18,deit_ti", "--seeds=5")
+    assert options.study.models == ("resnet18", "deit_ti")
+    assert options.study.protocol.seeds == (5,)
+
+
+def test_the_printed_configuration_gives_the_same_study_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["--device", "cpu", "--models", "resnet18", "--protocol", "smoke", "--lr", "0.002", "--download", "--limit", "3"]
+    first = parse(argv)
+    assert parse([*argv, "--print_config"]) is None
+    file = tmp_path / "study.yaml"
+    file.write_text(capsys.readouterr().out)
+    again = parse(["--config", str(file)])
+    assert first is not None
+    assert again is not None
+    assert again.study == first.study
+    assert again.study.protocol.id == first.study.protocol.id
+
+
+def test_a_config_file_may_name_a_preset_and_the_command_line_wins(tmp_path: Path) -> None:
+    file = tmp_path / "study.yaml"
+    file.write_text("protocol: smoke\nlr: 0.01\nmodels: [deit_ti]\n")
+    options = _parse("--config", str(file), "--lr", "0.02")
+    assert options.study.protocol == replace(PRESETS["smoke"], lr=0.02)
+    assert options.study.models == ("deit_ti",)
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--modles", "resnet50"], r"no option --modles.*--models"),
+        (["--models", "resnt50"], r"unknown model 'resnt50'.*resnet50"),
+        (["--models", ""], r"model"),
+        (["--batch-size", "many"], r"--batch-size does not take 'many': expected a whole number"),
+        (["--augment", "lite"], r"--augment does not take 'lite': expected one of none, light, heavy"),
+        (["--protocol", "quik"], r"unknown protocol 'quik'.*quick"),
+        (["--seeds", "a,b"], r"--seeds"),
+        (["--train-sizes", "0"], r"--train-sizes must all be above 0"),
+        (["--img-size", "2"], r"--img-size must be between"),
+        (["--device", "tpu"], r"tpu"),
+        (["--config", "nowhere.yaml"], r"nowhere.yaml cannot be read"),
+        (["--checkpoint", "resnet50"], r"--checkpoint takes MODEL=FILE"),
+        (["--checkpoint", "resnet50=nowhere.pth"], r"there is no file nowhere.pth"),
+        (["--limit", "-1"], r"--limit must not be negative"),
+    ],
+)
+def test_a_mistake_is_one_line_that_says_what_is_wrong(argv: list[str], message: str) -> None:
+    with pytest.raises(UsageError, match=message) as refused:
+        parse(argv)
+    assert "\n" not in str(refused.value)
+
+
+def test_an_unknown_key_in_a_config_file_is_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "study.yaml"
+    file.write_text("batch_sice: 3\n")
+    with pytest.raises(UsageError, match="batch_sice") as refused:
+        parse(["--config", str(file)])
+    assert "\n" not in str(refused.value)
+
+
+def test_every_field_has_an_option_with_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert parse(["--help"]) is None
+    text = capsys.readouterr().out
+    for name in [*Protocol.__dataclass_fields__, *Study.__dataclass_fields__]:
+        if name != "protocol":
+            assert "--" + name.replace("_", "-") in text
+    for owner in (Protocol, Study):
+        assert set(_field_docs(owner)) == set(owner.__dataclass_fields__)  # type: ignore[attr-defined]

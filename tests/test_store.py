@@ -1,0 +1,183 @@
+"""The store: atomic, resumable, and never fatal when it finds something broken."""
+
+from __future__ import annotations
+
+import errno
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.records import SCHEMA_VERSION, CellSpec, Failure, RunRecord
+from bench.store import RECORD, Store, StoreError, atomic_write, cell_id, load_records, slug
+from tests.samples import make_cell, make_run
+
+
+def test_a_written_run_is_read_back_equal_with_its_predictions(tmp_path: Path) -> None:
+    store = Store(tmp_path).open()
+    record = make_run()
+    folder = store.write_run(record, {"prediction": np.arange(5)})
+    assert store.is_done(folder)
+    records = load_records(tmp_path)
+    assert records.runs == [record]
+    assert records.problems == []
+    assert records.predictions(record.id)["prediction"].tolist() == [0, 1, 2, 3, 4]
+    assert records.run_path(record.id) == folder.relative_to(tmp_path).as_posix()
+
+
+def test_a_failed_run_is_kept_but_not_done_and_each_attempt_has_its_own_file(tmp_path: Path) -> None:
+    store = Store(tmp_path).open()
+    record = make_run(status="failed", failure=Failure(kind="NonFiniteLoss", message="nan"))
+    folder = store.write_run(record)
+    store.write_run(record)
+    assert not store.is_done(folder)
+    assert store.failures(folder) == 2
+    assert [r.status for r in load_records(tmp_path).runs] == ["failed", "failed"]
+
+
+def test_a_failure_after_a_success_does_not_undo_it(tmp_path: Path) -> None:
+    store = Store(tmp_path).open()
+    store.write_run(make_run())
+    folder = store.write_run(make_run(status="failed", failure=Failure(kind="X", message="later")))
+    assert store.is_done(folder)
+
+
+@settings(max_examples=30, deadline=None)
+@given(cut=st.floats(0, 0.999))
+def test_a_record_cut_off_anywhere_counts_as_not_done_and_is_named(
+    cut: float, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    root = tmp_path_factory.mktemp("store")
+    store = Store(root).open()
+    folder = store.write_run(make_run())
+    whole = (folder / RECORD).read_bytes()
+    (folder / RECORD).write_bytes(whole[: int(len(whole) * cut)])
+    assert not store.is_done(folder)
+    records = load_records(root)
+    assert records.runs == []
+    assert len(records.problems) == 1
+    assert "record.json" in records.problems[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"schema_version": SCHEMA_VERSION + 1}, "schema version"),
+        ({"surprise": 1}, "surprise"),
+        ({"status": "fine"}, "status"),
+        ({"id": "0" * 64}, "not the hash"),
+    ],
+)
+def test_a_foreign_or_newer_record_is_left_out_and_named(
+    change: dict[str, object], reason: str, tmp_path: Path
+) -> None:
+    store = Store(tmp_path).open()
+    folder = store.write_run(make_run())
+    values = json.loads((folder / RECORD).read_text())
+    (folder / RECORD).write_text(json.dumps({**values, **change}) + "\n")
+    records = load_records(tmp_path)
+    assert records.runs == []
+    assert reason in records.problems[0]
+
+
+def test_a_missing_predictions_file_is_a_key_error_not_a_crash(tmp_path: Path) -> None:
+    store = Store(tmp_path).open()
+    folder = store.write_run(make_run())
+    records = load_records(tmp_path)
+    with pytest.raises(KeyError):
+        records.predictions(make_run().id)
+    (folder / "predictions.npz").write_bytes(b"PK\x03\x04 torn")
+    with pytest.raises(KeyError):
+        records.predictions(make_run().id)
+
+
+def test_different_requests_have_different_names_and_equal_ones_the_same() -> None:
+    assert cell_id(make_cell()) == cell_id(make_cell())
+    names = {cell_id(make_cell(**change)) for change in ({}, {"seed": 1}, {"train_size": 7}, {"precision": "bf16"})}
+    assert len(names) == 4
+
+
+@given(st.text())
+def test_any_name_becomes_one_safe_folder_name(name: str) -> None:
+    folder = slug(name)
+    assert folder
+    assert "/" not in folder
+    assert folder not in (".", "..")
+    assert folder.isascii()
+
+
+def test_a_full_disk_is_one_line_that_says_what_to_do_and_leaves_nothing_half_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path).open()
+    good = store.write_run(make_run())
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StoreError, match=r"No space left on device; free some space and run the same command"):
+        store.write_run(make_run(cell=make_cell(seed=9)))
+    monkeypatch.undo()
+    assert store.is_done(good)
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [RECORD]
+
+
+def test_an_output_that_cannot_be_a_folder_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=r"cannot write .*file.*choose another folder with --output"):
+        Store(tmp_path / "file" / "results").open()
+
+
+def test_an_atomic_write_replaces_whole_files_and_leaves_no_temporary_ones(tmp_path: Path) -> None:
+    atomic_write(tmp_path / "a", b"old")
+    atomic_write(tmp_path / "a", b"new")
+    assert (tmp_path / "a").read_bytes() == b"new"
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+def _hold(root: str, ready: str) -> None:
+    with Store(root).exclusive():
+        Path(ready).touch()
+        time.sleep(60)
+
+
+def test_a_second_command_waits_and_a_killed_owner_frees_the_folder(tmp_path: Path) -> None:
+    ready = tmp_path / "ready"
+    owner = multiprocessing.get_context("spawn").Process(target=_hold, args=(str(tmp_path), str(ready)))
+    owner.start()
+    while not ready.exists():
+        time.sleep(0.02)
+    waited: list[bool] = []
+
+    def on_wait() -> None:
+        waited.append(True)
+        owner.kill()
+
+    with Store(tmp_path).exclusive(on_wait):
+        assert waited == [True]
+    owner.join()
+
+
+def test_two_writers_of_the_same_cell_leave_one_whole_record(tmp_path: Path) -> None:
+    script = (
+        "import sys; from bench.store import Store; from tests.samples import make_run\n"
+        "for _ in range(40): Store(sys.argv[1]).write_run(make_run())"
+    )
+    writers = [subprocess.Popen([sys.executable, "-c", script, str(tmp_path)]) for _ in range(2)]
+    assert [writer.wait() for writer in writers] == [0, 0]
+    assert load_records(tmp_path).runs == [make_run()]
+
+
+def test_records_name_every_unit_and_document_every_field() -> None:
+    for model in (CellSpec, RunRecord):
+        for name, field in model.model_fields.items():
+            assert field.description, f"{model.__name__}.{name} has no docstring"
