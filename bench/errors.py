@@ -12,7 +12,7 @@ class UsageError(ValueError):
 
 def nearest(word: str, choices: Iterable[str], count: int = 3) -> list[str]:
     """The `count` choices most similar to `word`, best first; empty where none is similar."""
-    return difflib.get_close_matches(word.lower(), list(choices), n=count, cutoff=0.5)
+    return difflib.get_close_matches(word.lower(), list(dict.fromkeys(choices)), n=count, cutoff=0.5)
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:

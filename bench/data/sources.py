@@ -75,13 +75,11 @@ def open_source(request: Request, *, download: bool) -> Source:
 
         return open_digits()
     if request.kind == "torch":
-        from bench.data.parquet import find_shards
-from bench.data.timm_sets import open_torch
+        from bench.data.timm_sets import open_torch
 
         return open_torch(request.name, request.root, download)
     if request.kind == "hfds":
-        from bench.data.parquet import find_shards
-from bench.data.timm_sets import open_hfds
+        from bench.data.timm_sets import open_hfds
 
         return open_hfds(request.name, request.root, download)
     if request.kind == "parquet":

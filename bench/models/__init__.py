@@ -1,1 +1,1 @@
-"""models"""
+"""The zoo: names, families, geometry; and our own CvT."""

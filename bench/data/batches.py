@@ -1,0 +1,189 @@
+"""Batches of a prepared dataset, made by indexing what lies on the device, or streamed where it does not fit."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from bench.data.augment import Augment
+from bench.data.cache import content_folder
+from bench.data.stream import Stream
+from bench.records import DataInfo
+
+RESIDENT_PART = 0.4
+"""Largest part of the device's memory that decoded images may take."""
+RESIZE_CHUNK = 1024
+"""Images resized at a time."""
+_ORDER, _AUGMENT = 0x0DE2, 0xA06
+"""Keep the streams of order and augmentation apart."""
+
+
+class Pictures(Protocol):
+    """One split's images, by index."""
+
+    def walk(self, batches: Iterable[NDArray[np.int64]]) -> Iterator[Tensor]:
+        """uint8 [b, px, px, channels] on the device for each batch of indices."""
+
+
+class ImageData:
+    """A prepared dataset at the protocol's image size, on one device."""
+
+    def __init__(self, info: DataInfo, splits: dict[str, Pictures], labels: dict[str, NDArray[np.int64]],
+                 *, img_size: int, device: torch.device) -> None:  # fmt: skip
+        self.info, self.img_size, self.device = info, img_size, device
+        self._splits, self._labels = splits, labels
+        self._targets = {name: torch.from_numpy(values).to(device) for name, values in labels.items()}
+        mean, std = (torch.tensor(v, device=device).view(1, -1, 1, 1) for v in (info.mean, info.std))
+        self._scale, self._shift = 1 / (255 * std), mean / std
+
+    def labels(self, split: str) -> NDArray[np.int64]:
+        """Labels int64 [n] of `train` or `test`, in the order that indices refer to."""
+        return self._labels[split]
+
+    def eval_batches(
+        self, split: str, indices: NDArray[np.int64], batch_size: int
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """(images, labels) in the order of `indices`, not augmented; the last batch may be smaller.
+
+        Images float32 [b, 3, img_size, img_size], normalised by the train split's moments; labels int64 [b].
+        """
+        batches = [indices[k : k + batch_size] for k in range(0, len(indices), batch_size)]
+        for part, pixels in zip(batches, self._splits[split].walk(batches), strict=True):
+            images = self._to_colour(self._normalise(resize(pixels, self.img_size)))
+            yield images, self._targets[split][torch.from_numpy(part).to(self.device)]
+
+    def train_batches(
+        self, indices: NDArray[np.int64], *, steps: int, batch_size: int, seed: int, augment: str
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """`steps` whole batches from endless reshuffled passes over `indices` of the train split, augmented.
+
+        Order and augmentation depend on `seed` alone. Targets are int64 [b], or float [b, classes] where images
+        were mixed. No batch is ever incomplete: a subset smaller than a batch fills it by repetition.
+        """
+        recipe = Augment(augment, flip=self.info.flip, classes=len(self.info.classes))
+        generator = torch.Generator().manual_seed(_seed(seed, _AUGMENT))
+        batches = list(epochs(indices, steps, batch_size, seed))
+        for part, pixels in zip(batches, self._splits["train"].walk(batches), strict=True):
+            images = self._normalise(recipe.on_pixels(resize(pixels, self.img_size), generator))
+            targets = self._targets["train"][torch.from_numpy(part).to(self.device)]
+            images, targets = recipe.on_normalised(images, targets, generator)
+            yield self._to_colour(images), targets
+
+    def _normalise(self, pixels: Tensor) -> Tensor:
+        """uint8 [b, h, w, c] → float32 [b, c, h, w] of mean 0 and deviation 1 over the train split."""
+        return pixels.permute(0, 3, 1, 2).float().mul_(self._scale).sub_(self._shift)
+
+    def _to_colour(self, images: Tensor) -> Tensor:
+        """Three channels, channels last in memory; a grey image becomes three equal channels."""
+        wide = images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images
+        return wide.contiguous(memory_format=torch.channels_last)
+
+
+def load(info: DataInfo, *, cache_dir: Path, img_size: int, device: torch.device) -> ImageData:
+    """Bring a prepared dataset onto `device`. Raises UsageError where its files have been deleted.
+
+    Images are resized once where the result fits into memory, else batch by batch with the same outcome.
+    """
+    folder = content_folder(info, cache_dir)
+    labels = {split: np.load(folder / f"{split}_labels.npy") for split in ("train", "test")}
+    splits: dict[str, Pictures] = {}
+    for split in labels:
+        if info.cached_px is None:
+            splits[split] = Streamed(Stream(folder, split), device)
+        else:
+            splits[split] = Resident(_resident(np.load(folder / f"{split}_images.npy"), img_size, device), device)
+    return ImageData(info, splits, labels, img_size=img_size, device=device)
+
+
+class Resident:
+    """Decoded images in memory, on the device if they fit."""
+
+    def __init__(self, images: Tensor, device: torch.device) -> None:
+        self.images, self.device = images, device
+
+    def walk(self, batches: Iterable[NDArray[np.int64]]) -> Iterator[Tensor]:
+        """uint8 [b, px, px, channels] on the device for each batch of indices."""
+        for part in batches:
+            index = torch.from_numpy(part).to(self.images.device)
+            yield self.images[index].to(self.device, non_blocking=True)
+
+
+class Streamed:
+    """Images decoded anew whenever they are asked for, by loader processes that stay ahead of the training."""
+
+    def __init__(self, stream: Stream, device: torch.device, workers: int | None = None) -> None:
+        self.stream, self.device = stream, device
+        self.workers = min(16, os.cpu_count() or 1) if workers is None else workers
+
+    def walk(self, batches: Iterable[NDArray[np.int64]]) -> Iterator[Tensor]:
+        """uint8 [b, px, px, channels] on the device for each batch of indices."""
+        from torch.utils.data import DataLoader
+
+        loader: Any = DataLoader(
+            self.stream,  # type: ignore[arg-type]
+            batch_sampler=[part.tolist() for part in batches],
+            num_workers=self.workers,
+            collate_fn=_stack,
+            pin_memory=self.device.type == "cuda",
+        )
+        for pixels in loader:
+            yield pixels.to(self.device, non_blocking=True)
+
+
+def resize(pixels: Tensor, img_size: int) -> Tensor:
+    """uint8 [n, px, px, c] → uint8 [n, img_size, img_size, c], bicubic with antialiasing; unchanged if it fits."""
+    if pixels.shape[1] == img_size:
+        return pixels
+    wide = pixels.permute(0, 3, 1, 2).float()
+    wide = interpolate(wide, size=(img_size, img_size), mode="bicubic", antialias=True, align_corners=False)
+    return wide.round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
+
+
+def epochs(indices: NDArray[np.int64], steps: int, batch_size: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """`steps` arrays of `batch_size` indices: consecutive parts of endless passes, each pass in a new order."""
+    generator = torch.Generator().manual_seed(_seed(seed, _ORDER))
+    waiting = np.empty(0, np.int64)
+    for _ in range(steps):
+        while len(waiting) < batch_size:
+            order = torch.randperm(len(indices), generator=generator).numpy()
+            waiting = np.concatenate([waiting, indices[order]])
+        yield waiting[:batch_size]
+        waiting = waiting[batch_size:]
+
+
+def _resident(images: NDArray[np.uint8], img_size: int, device: torch.device) -> Tensor:
+    """Images as they will be indexed: resized and on the device, as far as memory allows."""
+    pixels = torch.from_numpy(images)
+    free = _memory_bytes(device) * RESIDENT_PART
+    if pixels.numel() <= free:
+        pixels = pixels.to(device)
+    if pixels.numel() * (img_size / pixels.shape[1]) ** 2 > free:
+        return pixels
+    if pixels.shape[1] == img_size:
+        return pixels
+    return torch.cat([resize(part, img_size).contiguous() for part in pixels.split(RESIZE_CHUNK)])
+
+
+def _memory_bytes(device: torch.device) -> int:
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    import psutil
+
+    return int(psutil.virtual_memory().total)
+
+
+def _stack(images: list[NDArray[np.uint8]]) -> Tensor:
+    return torch.from_numpy(np.stack(images))
+
+
+def _seed(seed: int, stream: int) -> int:
+    """A seed of its own for each random stream of a run."""
+    return int(np.random.SeedSequence((seed, stream)).generate_state(1, np.uint64)[0] >> 1)

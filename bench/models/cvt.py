@@ -1,0 +1,393 @@
+"""CvT, the Convolutional vision Transformer (Wu et al. 2021, "CvT: Introducing Convolutions to Vision Transformers").
+
+Three stages. Each begins with a convolutional token embedding (a strided, overlapping convolution and a norm) and goes
+on with transformer blocks whose queries, keys and values pass a depthwise convolution before their linear projection;
+keys and values with stride 2, so that there are four times fewer of them. There is no position embedding. The last
+stage carries a class token.
+
+timm has no CvT, so it is registered here: after `import bench.models.cvt`, `timm.create_model("cvt_13")` works.
+Parameter names are those of the published checkpoints; `checkpoint_filter_fn` also reads the Hugging Face layout.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from timm.layers import DropPath, Mlp, trunc_normal_
+from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+
+@dataclass(frozen=True)
+class StageConfig:
+    """The shape of one stage (Wu et al. 2021, table 2)."""
+
+    dim: int
+    """Embedding width."""
+    depth: int
+    """Transformer blocks."""
+    heads: int
+    """Attention heads."""
+    kernel: int
+    """Kernel of the token embedding in pixels or tokens."""
+    stride: int
+    """Stride of the token embedding."""
+    padding: int
+    """Zero padding of the token embedding."""
+
+
+def _stages(dims: tuple[int, int, int], depths: tuple[int, int, int], heads: tuple[int, int, int]) -> list[StageConfig]:
+    embeddings = ((7, 4, 2), (3, 2, 1), (3, 2, 1))
+    return [
+        StageConfig(dim, depth, head, *embedding)
+        for dim, depth, head, embedding in zip(dims, depths, heads, embeddings, strict=True)
+    ]
+
+
+class ConvEmbed(nn.Module):
+    """Convolutional token embedding: [b, c, h, w] → [b, h', w', dim], normalised."""
+
+    def __init__(self, in_chans: int, config: StageConfig) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(in_chans, config.dim, config.kernel, config.stride, config.padding)
+        self.norm = nn.LayerNorm(config.dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Channels last in memory make the change of layout free."""
+        grid: Tensor = self.norm(self.proj(x).permute(0, 2, 3, 1))
+        return grid
+
+
+class ConvProjection(nn.Module):
+    """Depthwise 3×3 convolution and BatchNorm: [b, h, w, c] → [b, ⌈h/stride⌉·⌈w/stride⌉, c] tokens."""
+
+    def __init__(self, dim: int, stride: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(dim, dim, 3, stride, 1, bias=False, groups=dim)
+        self.bn = nn.BatchNorm2d(dim)
+
+    def forward(self, grid: Tensor) -> Tensor:
+        """In eval mode the norm is folded into the kernel, which saves a pass over the tokens."""
+        x = grid.permute(0, 3, 1, 2)
+        if self.training:
+            x = self.bn(self.conv(x))
+        else:
+            bn = self.bn
+            scale = bn.weight * torch.rsqrt(bn.running_var + bn.eps)  # type: ignore[operator]
+            kernel, bias = self.conv.weight * scale.view(-1, 1, 1, 1), bn.bias - bn.running_mean * scale
+            x = F.conv2d(x, kernel, bias, self.conv.stride, self.conv.padding, groups=self.conv.groups)
+        return x.permute(0, 2, 3, 1).flatten(1, 2)
+
+
+class ConvAttention(nn.Module):
+    """Multi-head attention with convolutional projections; keys and values with stride 2.
+
+    The scores are scaled by dim^-1/2, as in the published code, not by (dim / heads)^-1/2.
+    """
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads, self.scale = heads, dim**-0.5
+        self.conv_proj_q = ConvProjection(dim, stride=1)
+        self.conv_proj_k = ConvProjection(dim, stride=2)
+        self.conv_proj_v = ConvProjection(dim, stride=2)
+        self.proj_q = nn.Linear(dim, dim)
+        self.proj_k = nn.Linear(dim, dim)
+        self.proj_v = nn.Linear(dim, dim)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, grid: Tensor, token: Tensor | None) -> Tensor:
+        """`grid` [b, h, w, c] and `token` [b, 1, c] or None → tokens [b, (1 +) h·w, c]."""
+        q = self._heads(self.proj_q, self.conv_proj_q(grid), token)
+        k = self._heads(self.proj_k, self.conv_proj_k(grid), token)
+        v = self._heads(self.proj_v, self.conv_proj_v(grid), token)
+        mixed = F.scaled_dot_product_attention(q, k, v, scale=self.scale)
+        out: Tensor = self.proj(mixed.transpose(1, 2).flatten(2))
+        return out
+
+    def _heads(self, projection: nn.Linear, tokens: Tensor, token: Tensor | None) -> Tensor:
+        """Project and split: [b, n, c] → [b, heads, n, c / heads]."""
+        if token is not None:
+            tokens = torch.cat([token, tokens], dim=1)
+        return projection(tokens).unflatten(2, (self.heads, -1)).transpose(1, 2)  # type: ignore[no-any-return]
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block on tokens [b, (1 +) h·w, c]; drop-path acts on the residual branches."""
+
+    def __init__(self, dim: int, heads: int, drop_path: float) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim)
+        self.attn = ConvAttention(dim, heads)
+        self.norm2 = nn.LayerNorm(dim)
+        self.mlp = Mlp(dim, 4 * dim)
+        self.drop_path = DropPath(drop_path) if drop_path > 0 else nn.Identity()
+
+    def forward(self, x: Tensor, height: int, width: int) -> Tensor:
+        """The first token is a class token where there is one more than the grid holds."""
+        normed = self.norm1(x)
+        extra = x.shape[1] - height * width
+        token = normed[:, :extra] if extra else None
+        grid = normed[:, extra:].unflatten(1, (height, width))
+        x = x + self.drop_path(self.attn(grid, token))
+        return x + self.drop_path(self.mlp(self.norm2(x)))  # type: ignore[no-any-return]
+
+
+class Stage(nn.Module):
+    """Token embedding and blocks: [b, c, h, w] → tokens [b, (1 +) h'·w', dim] and the grid (h', w')."""
+
+    def __init__(self, in_chans: int, config: StageConfig, drop_path: float, class_token: bool) -> None:
+        super().__init__()
+        self.patch_embed = ConvEmbed(in_chans, config)
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, config.dim)) if class_token else None
+        rates = [float(rate) for rate in torch.linspace(0, drop_path, config.depth, device="cpu")]
+        self.blocks = nn.ModuleList(Block(config.dim, config.heads, rate) for rate in rates)
+        self.grad_checkpointing = False
+
+    def forward(self, x: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        """Embed, add the class token, and run the blocks."""
+        grid = self.patch_embed(x)
+        height, width = grid.shape[1:3]
+        x = grid.flatten(1, 2)
+        if self.cls_token is not None:
+            x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], dim=1)
+        for block in self.blocks:
+            if self.grad_checkpointing and self.training and torch.is_grad_enabled():
+                x = checkpoint(block, x, height, width, use_reentrant=False)
+            else:
+                x = block(x, height, width)
+        return x, (height, width)
+
+
+class CvT(nn.Module):
+    """CvT for images [b, in_chans, h, w] of any size; logits [b, num_classes]."""
+
+    def __init__(
+        self,
+        stages: list[StageConfig],
+        in_chans: int = 3,
+        num_classes: int = 1000,
+        global_pool: str = "token",
+        drop_rate: float = 0.0,
+        drop_path_rate: float = 0.0,
+    ) -> None:
+        """`drop_path_rate` rises linearly over the blocks of the last stage and is 0 before it, as published."""
+        super().__init__()
+        self.num_classes, self.in_chans, self.drop_rate = num_classes, in_chans, drop_rate
+        self.global_pool = _checked_pool(global_pool)
+        self.num_features = self.head_hidden_size = stages[-1].dim
+        self.feature_info = []
+        reduction, last = 1, len(stages) - 1
+        for i, config in enumerate(stages):
+            stage = Stage(in_chans, config, drop_path_rate if i == last else 0.0, class_token=i == last)
+            self.add_module(f"stage{i}", stage)
+            in_chans, reduction = config.dim, reduction * config.stride
+            self.feature_info.append({"num_chs": config.dim, "reduction": reduction, "module": f"stage{i}"})
+        self.norm = nn.LayerNorm(self.num_features)
+        self.head_drop = nn.Dropout(drop_rate)
+        self.head = _head(self.num_features, num_classes)
+        self.apply(_init)
+
+    @property
+    def stages(self) -> list[Stage]:
+        """The stages in forward order."""
+        return [self.get_submodule(str(info["module"])) for info in self.feature_info]  # type: ignore[misc]
+
+    @torch.jit.ignore
+    def no_weight_decay(self) -> set[str]:
+        """Names of parameters that weight decay leaves alone, norms and biases apart."""
+        return {name for name, _ in self.named_parameters() if name.endswith("cls_token")}
+
+    @torch.jit.ignore
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Recompute each block in the backward pass instead of keeping its activations."""
+        for stage in self.stages:
+            stage.grad_checkpointing = enable
+
+    @torch.jit.ignore
+    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
+        """How timm groups parameters into layers."""
+        return {
+            "stem": r"^stage0\.patch_embed",
+            "blocks": r"^stage(\d+)" if coarse else [(r"^stage(\d+)\.(?:blocks\.(\d+)|\w+)", None), (r"^norm", (99999,))],
+        }
+
+    @torch.jit.ignore
+    def get_classifier(self) -> nn.Module:
+        """The last layer."""
+        return self.head
+
+    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
+        """A new last layer for `num_classes`; 0 for none."""
+        self.num_classes = num_classes
+        if global_pool is not None:
+            self.global_pool = _checked_pool(global_pool)
+        like = self.norm.weight
+        self.head = _head(self.num_features, num_classes).to(device=like.device, dtype=like.dtype)
+        self.head.apply(_init)
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """Normalised tokens of the last stage [b, 1 + h·w, num_features], the class token first."""
+        for i, stage in enumerate(self.stages):
+            tokens, (height, width) = stage(x)
+            if i < len(self.feature_info) - 1:
+                x = tokens.unflatten(1, (height, width)).permute(0, 3, 1, 2)
+        return self.norm(tokens)  # type: ignore[no-any-return]
+
+    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
+        """Pool tokens and classify: the class token, or the mean of the others; all tokens if there is no pooling."""
+        if self.global_pool:
+            x = x[:, 1:].mean(dim=1) if self.global_pool == "avg" else x[:, 0]
+        x = self.head_drop(x)
+        return x if pre_logits else self.head(x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits [b, num_classes]."""
+        return self.forward_head(self.forward_features(x))
+
+
+def _head(features: int, num_classes: int) -> nn.Module:
+    return nn.Linear(features, num_classes) if num_classes > 0 else nn.Identity()
+
+
+def _checked_pool(global_pool: str) -> str:
+    if global_pool not in ("token", "avg", ""):
+        raise ValueError(f"global_pool must be 'token', 'avg' or '', not {global_pool!r}")
+    return global_pool
+
+
+def _init(module: nn.Module) -> None:
+    """Truncated normal of deviation 0.02 for linear layers and the class token, as published; torch's own elsewhere."""
+    if isinstance(module, nn.Linear):
+        trunc_normal_(module.weight, std=0.02)
+        nn.init.zeros_(module.bias)
+    elif isinstance(module, Stage) and module.cls_token is not None:
+        trunc_normal_(module.cls_token, std=0.02)
+
+
+_BLOCK = r"cvt\.encoder\.stages\.(\d+)\.layers\.(\d+)\."
+_TO_HUGGING_FACE = {"q": "query", "k": "key", "v": "value"}
+_FROM_HUGGING_FACE: list[tuple[str, str]] = [
+    (r"cvt\.encoder\.stages\.(\d+)\.cls_token", r"stage\1.cls_token"),
+    (r"cvt\.encoder\.stages\.(\d+)\.embedding\.convolution_embeddings\.projection", r"stage\1.patch_embed.proj"),
+    (r"cvt\.encoder\.stages\.(\d+)\.embedding\.convolution_embeddings\.normalization", r"stage\1.patch_embed.norm"),
+    *(
+        (
+            rf"{_BLOCK}attention\.attention\.convolution_projection_{word}\.convolution_projection\.{theirs}",
+            rf"stage\1.blocks.\2.attn.conv_proj_{letter}.{ours}",
+        )
+        for letter, word in _TO_HUGGING_FACE.items()
+        for theirs, ours in (("convolution", "conv"), ("normalization", "bn"))
+    ),
+    *(
+        (rf"{_BLOCK}attention\.attention\.projection_{word}", rf"stage\1.blocks.\2.attn.proj_{letter}")
+        for letter, word in _TO_HUGGING_FACE.items()
+    ),
+    (rf"{_BLOCK}attention\.output\.dense", r"stage\1.blocks.\2.attn.proj"),
+    (rf"{_BLOCK}intermediate\.dense", r"stage\1.blocks.\2.mlp.fc1"),
+    (rf"{_BLOCK}output\.dense", r"stage\1.blocks.\2.mlp.fc2"),
+    (rf"{_BLOCK}layernorm_before", r"stage\1.blocks.\2.norm1"),
+    (rf"{_BLOCK}layernorm_after", r"stage\1.blocks.\2.norm2"),
+    (r"layernorm", r"norm"),
+    (r"classifier", r"head"),
+]
+"""Beginnings of parameter names in the Hugging Face layout, and ours; the first that matches counts."""
+
+
+def from_hugging_face(key: str) -> str:
+    """A parameter's name in the published layout, from its name in the Hugging Face layout."""
+    for theirs, ours in _FROM_HUGGING_FACE:
+        renamed, found = re.subn(rf"^{theirs}(?=\.|$)", ours, key)
+        if found:
+            return renamed
+    return key
+
+
+def to_hugging_face(key: str) -> str:
+    """The inverse of `from_hugging_face`."""
+    for theirs, ours in _FROM_HUGGING_FACE:
+        pattern = re.escape(ours).replace(r"\\1", r"(\d+)").replace(r"\\2", r"(\d+)")
+        found = re.match(rf"{pattern}(?=\.|$)", key)
+        if found:
+            groups = iter(found.groups())
+            plain = re.sub(r"\(\\d\+\)", lambda _: next(groups), theirs)
+            return plain.replace("\\.", ".") + key[found.end() :]
+    return key
+
+
+def checkpoint_filter_fn(state_dict: Mapping[str, Any], model: nn.Module) -> dict[str, Any]:
+    """A published state dict in our names, whichever of the two layouts it has, with or without a wrapper."""
+    for wrapper in ("model", "state_dict"):
+        inner = state_dict.get(wrapper)
+        if isinstance(inner, Mapping):
+            state_dict = inner
+    names = {name: name.removeprefix("module.") for name in state_dict}
+    if any(name.startswith("cvt.") for name in names.values()):
+        names = {name: from_hugging_face(plain) for name, plain in names.items()}
+    return {ours: state_dict[theirs] for theirs, ours in names.items()}
+
+
+def _cfg(hub_id: str, size: int = 224) -> dict[str, Any]:
+    return {
+        "hf_hub_id": hub_id,
+        "num_classes": 1000,
+        "input_size": (3, size, size),
+        "pool_size": None,
+        "crop_pct": 0.875 if size == 224 else 1.0,
+        "interpolation": "bicubic",
+        "mean": IMAGENET_DEFAULT_MEAN,
+        "std": IMAGENET_DEFAULT_STD,
+        "first_conv": "stage0.patch_embed.proj",
+        "classifier": "head",
+        "license": "mit",
+        "paper_ids": "arXiv:2103.15808",
+        "paper_name": "CvT: Introducing Convolutions to Vision Transformers",
+        "origin_url": "https://github.com/microsoft/CvT",
+    }
+
+
+default_cfgs = generate_default_cfgs(
+    {
+        "cvt_13.ms_in1k": _cfg("microsoft/cvt-13"),
+        "cvt_13.ms_in1k_384": _cfg("microsoft/cvt-13-384", 384),
+        "cvt_13.ms_in22k_ft_in1k_384": _cfg("microsoft/cvt-13-384-22k", 384),
+        "cvt_21.ms_in1k": _cfg("microsoft/cvt-21"),
+        "cvt_21.ms_in1k_384": _cfg("microsoft/cvt-21-384", 384),
+        "cvt_21.ms_in22k_ft_in1k_384": _cfg("microsoft/cvt-21-384-22k", 384),
+        "cvt_w24.ms_in22k_ft_in1k_384": _cfg("microsoft/cvt-w24-384-22k", 384),
+        "cvt_w24.untrained": {**_cfg(""), "hf_hub_id": None},
+    }
+)
+
+
+def _create(variant: str, pretrained: bool, stages: list[StageConfig], **kwargs: Any) -> nn.Module:
+    if kwargs.pop("features_only", False):
+        raise RuntimeError("features_only is not there for CvT; use forward_features")
+    return build_model_with_cfg(  # type: ignore[no-any-return]
+        CvT, variant, pretrained, stages=stages, pretrained_filter_fn=checkpoint_filter_fn, **kwargs
+    )
+
+
+@register_model
+def cvt_13(pretrained: bool = False, **kwargs: Any) -> nn.Module:
+    """CvT-13: 20 M parameters, 4.6 GMACs at 224 px."""
+    return _create("cvt_13", pretrained, _stages((64, 192, 384), (1, 2, 10), (1, 3, 6)), **kwargs)
+
+
+@register_model
+def cvt_21(pretrained: bool = False, **kwargs: Any) -> nn.Module:
+    """CvT-21: 32 M parameters."""
+    return _create("cvt_21", pretrained, _stages((64, 192, 384), (1, 4, 16), (1, 3, 6)), **kwargs)
+
+
+@register_model
+def cvt_w24(pretrained: bool = False, **kwargs: Any) -> nn.Module:
+    """CvT-W24: 277 M parameters."""
+    return _create("cvt_w24", pretrained, _stages((192, 768, 1024), (2, 2, 20), (3, 12, 16)), **kwargs)
