@@ -70,9 +70,7 @@ def _run(options: Options, command: str) -> int:
     with contextlib.ExitStack() as held:
         if not options.dry_run:
             held.enter_context(
-                store.exclusive(
-                    on_wait=lambda: log.warning("waiting: another study runs in %s", study.output)
-                )
+                store.exclusive(on_wait=lambda: log.warning("waiting: another study runs in %s", study.output))
             )
         data, cache_dir = prepare_data(study, _decoding_bar(options))
         plan = make_plan(study, data, hardware, store)
@@ -84,9 +82,7 @@ def _run(options: Options, command: str) -> int:
             tally = execute(plan, cache_dir, command=command, reporter=_reporter(options, plan))
             failed = tally.failed
             if tally.left:
-                log.warning(
-                    "--limit reached: %d jobs are left; the same command goes on from there", tally.left
-                )
+                log.warning("--limit reached: %d jobs are left; the same command goes on from there", tally.left)
         return _report(options, command, plan, SOME_FAILED if failed else OK)
 
 
@@ -108,9 +104,7 @@ def _report_only(options: Options) -> int:
     """Redraw everything from the records, without torch."""
     records = _records_or_error(options)
     if not any(record.cell.kind == "run" for record in records.runs):
-        raise UsageError(
-            f"there are no finished runs in {options.study.output}: run without --report-only first."
-        )
+        raise UsageError(f"there are no finished runs in {options.study.output}: run without --report-only first.")
     return _report(options, "", None, OK)
 
 
@@ -145,11 +139,7 @@ def _list_models(options: Options) -> int:
 
     entries = list_models(options.list_models or None)
     if options.json:
-        print(
-            json.dumps(
-                [{"name": e.name, "builder": e.builder, "family": e.family} for e in entries], indent=1
-            )
-        )
+        print(json.dumps([{"name": e.name, "builder": e.builder, "family": e.family} for e in entries], indent=1))
         return OK
     if not entries:
         raise UsageError(f"no model matches {options.list_models!r}; try a glob such as '*vit*'.")

@@ -102,12 +102,8 @@ def _parser(preset: str) -> Any:
     for field in dataclasses.fields(Study):
         if field.name not in ("models", "protocol"):
             _add_field(what, Study, field.name, field.default)
-    show.add_argument(
-        "--report-only", action="store_true", help="Redraw the board from the records; run nothing."
-    )
-    show.add_argument(
-        "--dry-run", action="store_true", help="Print the plan: cells, steps, time, what is done."
-    )
+    show.add_argument("--report-only", action="store_true", help="Redraw the board from the records; run nothing.")
+    show.add_argument("--dry-run", action="store_true", help="Print the plan: cells, steps, time, what is done.")
     show.add_argument("--json", action="store_true", help="Print JSON instead of tables.")
     show.add_argument("-v", "--verbose", action="store_true", help="Say more on stderr.")
     show.add_argument("-q", "--quiet", action="store_true", help="Say only warnings on stderr.")
@@ -134,9 +130,10 @@ def _field_docs(owner: type) -> dict[str, str]:
         raise TypeError(f"{owner} is no class")
     docs: dict[str, str] = {}
     for field, below in zip(body.body, body.body[1:], strict=False):
-        named = isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
-        if named and isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
-            docs[field.target.id] = " ".join(str(below.value.value).split())  # type: ignore[union-attr]
+        if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):
+            continue
+        if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
+            docs[field.target.id] = " ".join(str(below.value.value).split())
     return docs
 
 
@@ -201,9 +198,7 @@ def _preset_name(argv: list[str]) -> str:
         device = known.device or in_file.get("device") or "auto"
         asked = "standard" if detect(str(device), "auto").device.startswith("cuda") else "quick"
     if asked not in PRESETS:
-        raise UsageError(
-            f"unknown protocol {asked!r}: choose from {', '.join(PRESETS)}.{did_you_mean(asked, PRESETS)}"
-        )
+        raise UsageError(f"unknown protocol {asked!r}: choose from {', '.join(PRESETS)}.{did_you_mean(asked, PRESETS)}")
     return str(asked)
 
 
@@ -229,8 +224,7 @@ def _one_line(message: str, parser: Any) -> str:
         word = unknown.group(1).split("=")[0]
         return f"there is no option {word}.{did_you_mean(word, flags)} --help shows all."
     unknown = re.search(
-        r"(?:Key|key|keys?) '?\"?([\w.]+)'?\"? (?:is not expected|not expected)|Group '.*' does not accept nested key '([\w.]+)'",
-        text,
+        r"[Kk]eys? '?\"?([\w.]+)'?\"? (?:is )?not expected|Group '.*' does not accept nested key '([\w.]+)'", text
     )
     if unknown:
         word = unknown.group(1) or unknown.group(2)
@@ -259,6 +253,6 @@ def _help_format() -> type:
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             kwargs["max_help_position"] = 30
             kwargs["width"] = min(110, shutil.get_terminal_size().columns)
-            super().__init__(*args, **kwargs)
+            super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]
 
     return Format

@@ -95,7 +95,7 @@ class Protocol:
     def steps(self, train_size: int) -> int:
         """Optimiser steps of a run on `train_size` images: the budget in whole batches, rounded up."""
         budget = self.samples_seen if self.epochs is None else self.epochs * train_size
-        return max(1, -(-int(round(budget)) // self.batch_size))
+        return max(1, -(-round(budget) // self.batch_size))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values, in the order of the fields."""
@@ -108,7 +108,7 @@ class Protocol:
         for name in values:
             if name not in known:
                 raise UsageError(f"unknown protocol field {name!r}.{did_you_mean(name, known)}")
-        converted = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        converted: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         return cls(**converted)
 
 

@@ -7,7 +7,7 @@ import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from bench.errors import UsageError, did_you_mean
 from bench.models.zoo import parse_models
@@ -159,7 +159,7 @@ def make_plan(study: Study, data: DataInfo, hardware: Hardware, store: Store) ->
     jobs: list[Job] = []
     for model in study.models:
         jobs.append(_profile_job(study, model, data, hardware, store))
-        shared = {
+        shared: dict[str, Any] = {
             "model": model,
             "protocol_id": protocol.id,
             "data_fingerprint": data.fingerprint,

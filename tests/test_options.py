@@ -41,7 +41,19 @@ def test_lists_may_be_written_with_an_equals_sign_or_as_one_value() -> None:
 def test_the_printed_configuration_gives_the_same_study_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    argv = ["--device", "cpu", "--models", "resnet18", "--protocol", "smoke", "--lr", "0.002", "--download", "--limit", "3"]
+    argv = [
+        "--device",
+        "cpu",
+        "--models",
+        "resnet18",
+        "--protocol",
+        "smoke",
+        "--lr",
+        "0.002",
+        "--download",
+        "--limit",
+        "3",
+    ]
     first = parse(argv)
     assert parse([*argv, "--print_config"]) is None
     file = tmp_path / "study.yaml"

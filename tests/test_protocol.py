@@ -33,7 +33,9 @@ def test_every_field_is_part_of_the_identity(name: str) -> None:
         "augment": "heavy",
         "precision": "fp32",
     }
-    value = other.get(name) or type(getattr(base, name))(getattr(base, name) * 2 + (0.1 if name.startswith("drop") else 0))
+    value = other.get(name) or type(getattr(base, name))(
+        getattr(base, name) * 2 + (0.1 if name.startswith("drop") else 0)
+    )
     if name == "smoothing":
         value = 0.2
     assert replace(base, **{name: value}).id != base.id

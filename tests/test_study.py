@@ -31,7 +31,7 @@ def test_a_plan_has_a_profile_the_trials_and_every_size_and_seed_for_each_model(
     plan = _plan(tmp_path)
     for model in MODELS:
         assert [job.kind for job in plan.of(model)] == ["profile", "trial", "trial", "run", "run", "run", "run"]
-    assert plan.train_sizes[-1] == DATA.n_train - sum(round(0.1 * n) for n in DATA.train_counts)
+    assert plan.train_sizes[-1] == DATA.n_train - round(0.1 * DATA.n_train)
 
 
 def test_models_differ_only_by_their_name_in_everything_they_are_asked(tmp_path: Path) -> None:

@@ -13,12 +13,10 @@ import torch
 from torch import Generator, Tensor
 from torch.nn.functional import one_hot
 
+from bench.data.randaugment import rand_augment
+
 CROP_FRACTION = 1 / 8
 """Largest shift of pad-and-crop, as a part of the image's side (4 pixels of 32, the usual choice for CIFAR)."""
-RAND_AUGMENT_OPS = 2
-"""Operations per image (N of Cubuk et al. 2020, "RandAugment")."""
-RAND_AUGMENT_MAGNITUDE = 9 / 30
-"""Strength of each operation as a part of its range (M = 9 of 30)."""
 MIX_PROBABILITY = 0.8
 """Part of the images that are mixed with another one, by mixup or CutMix, each half of the time."""
 ERASE_PROBABILITY = 0.25
@@ -74,62 +72,6 @@ def _shifted(side: int, batch: int, generator: Generator) -> Tensor:
     offset = torch.randint(-reach, reach + 1, (batch, 1), generator=generator)
     position = (torch.arange(side) + offset).abs()
     return (side - 1) - (side - 1 - position).abs()
-
-
-def rand_augment(images: Tensor, generator: Generator) -> Tensor:
-    """Two operations per image, drawn from the fourteen of Cubuk et al. 2020, with a random sign where one has two.
-
-    Images with the same operation and sign are worked on together.
-    """
-    operations = _operations(images.shape[1])
-    pixels = images.permute(0, 3, 1, 2).contiguous()
-    for _ in range(RAND_AUGMENT_OPS):
-        choice = torch.randint(2 * len(operations), (len(images),), generator=generator)
-        for value in choice.unique().tolist():
-            chosen = (choice == value).nonzero().squeeze(1).to(images.device)
-            sign = 1.0 if value % 2 else -1.0
-            pixels[chosen] = operations[value // 2](pixels[chosen], sign)
-    return pixels.permute(0, 2, 3, 1)
-
-
-def _operations(side: int):  # type: ignore[no-untyped-def]
-    """Operations on uint8 [n, c, h, w] with a sign, at the protocol's strength."""
-    from torchvision.transforms.v2 import InterpolationMode
-    from torchvision.transforms.v2 import functional as tv
-
-    m = RAND_AUGMENT_MAGNITUDE
-
-    def affine(*, angle: float = 0.0, dx: float = 0.0, dy: float = 0.0, shear: tuple[float, float] = (0.0, 0.0)):  # type: ignore[no-untyped-def]
-        def apply(x: Tensor, sign: float) -> Tensor:
-            return tv.affine(
-                x,
-                angle=sign * angle,
-                translate=[round(sign * dx), round(sign * dy)],
-                scale=1.0,
-                shear=[sign * shear[0], sign * shear[1]],
-                interpolation=InterpolationMode.BILINEAR,
-            )
-
-        return apply
-
-    shear = math.degrees(math.atan(0.3 * m))
-    shift = 0.45 * m * side
-    return [
-        lambda x, sign: x,
-        affine(angle=30 * m),
-        affine(shear=(shear, 0.0)),
-        affine(shear=(0.0, shear)),
-        affine(dx=shift),
-        affine(dy=shift),
-        lambda x, sign: tv.adjust_brightness(x, 1 + 0.9 * m * sign),
-        lambda x, sign: tv.adjust_contrast(x, 1 + 0.9 * m * sign),
-        lambda x, sign: tv.adjust_saturation(x, 1 + 0.9 * m * sign),
-        lambda x, sign: tv.adjust_sharpness(x, 1 + 0.9 * m * sign),
-        lambda x, sign: tv.posterize(x, 8 - round(4 * m)),
-        lambda x, sign: tv.solarize(x, 255 * (1 - m)),
-        lambda x, sign: tv.autocontrast(x),
-        lambda x, sign: tv.equalize(x),
-    ]
 
 
 def mix(images: Tensor, labels: Tensor, classes: int, generator: Generator) -> tuple[Tensor, Tensor]:

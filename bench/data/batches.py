@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,7 +15,9 @@ from torch.nn.functional import interpolate
 
 from bench.data.augment import Augment
 from bench.data.cache import content_folder
+from bench.data.decode import usable_cpus
 from bench.data.stream import Stream
+from bench.errors import UsageError
 from bench.records import DataInfo
 
 RESIDENT_PART = 0.4
@@ -48,15 +50,13 @@ class ImageData:
         """Labels int64 [n] of `train` or `test`, in the order that indices refer to."""
         return self._labels[split]
 
-    def eval_batches(
-        self, split: str, indices: NDArray[np.int64], batch_size: int
-    ) -> Iterator[tuple[Tensor, Tensor]]:
+    def eval_batches(self, split: str, indices: NDArray[np.int64], batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """(images, labels) in the order of `indices`, not augmented; the last batch may be smaller.
 
         Images float32 [b, 3, img_size, img_size], normalised by the train split's moments; labels int64 [b].
         """
-        batches = [indices[k : k + batch_size] for k in range(0, len(indices), batch_size)]
-        for part, pixels in zip(batches, self._splits[split].walk(batches), strict=True):
+        batches = partial(in_order, indices, batch_size)
+        for part, pixels in zip(batches(), self._splits[split].walk(batches()), strict=True):
             images = self._to_colour(self._normalise(resize(pixels, self.img_size)))
             yield images, self._targets[split][torch.from_numpy(part).to(self.device)]
 
@@ -70,8 +70,8 @@ class ImageData:
         """
         recipe = Augment(augment, flip=self.info.flip, classes=len(self.info.classes))
         generator = torch.Generator().manual_seed(_seed(seed, _AUGMENT))
-        batches = list(epochs(indices, steps, batch_size, seed))
-        for part, pixels in zip(batches, self._splits["train"].walk(batches), strict=True):
+        batches = partial(epochs, indices, steps, batch_size, seed)
+        for part, pixels in zip(batches(), self._splits["train"].walk(batches()), strict=True):
             images = self._normalise(recipe.on_pixels(resize(pixels, self.img_size), generator))
             targets = self._targets["train"][torch.from_numpy(part).to(self.device)]
             images, targets = recipe.on_normalised(images, targets, generator)
@@ -88,18 +88,25 @@ class ImageData:
 
 
 def load(info: DataInfo, *, cache_dir: Path, img_size: int, device: torch.device) -> ImageData:
-    """Bring a prepared dataset onto `device`. Raises UsageError where its files have been deleted.
+    """Bring a prepared dataset onto `device`. Raises UsageError where its files have been deleted or damaged.
 
     Images are resized once where the result fits into memory, else batch by batch with the same outcome.
     """
     folder = content_folder(info, cache_dir)
-    labels = {split: np.load(folder / f"{split}_labels.npy") for split in ("train", "test")}
     splits: dict[str, Pictures] = {}
-    for split in labels:
-        if info.cached_px is None:
-            splits[split] = Streamed(Stream(folder, split), device)
-        else:
-            splits[split] = Resident(_resident(np.load(folder / f"{split}_images.npy"), img_size, device), device)
+    labels: dict[str, NDArray[np.int64]] = {}
+    try:
+        for split in ("train", "test"):
+            labels[split] = np.load(folder / f"{split}_labels.npy")
+            if info.cached_px is None:
+                splits[split] = Streamed(Stream(folder, split), device)
+            else:
+                splits[split] = Resident(_resident(np.load(folder / f"{split}_images.npy"), img_size, device), device)
+    except (OSError, ValueError, EOFError) as error:
+        raise UsageError(
+            f"the prepared images of {info.dataset} in {folder} are damaged ({error}): delete that folder and "
+            "start the command again."
+        ) from error
     return ImageData(info, splits, labels, img_size=img_size, device=device)
 
 
@@ -121,7 +128,7 @@ class Streamed:
 
     def __init__(self, stream: Stream, device: torch.device, workers: int | None = None) -> None:
         self.stream, self.device = stream, device
-        self.workers = min(16, os.cpu_count() or 1) if workers is None else workers
+        self.workers = min(16, usable_cpus()) if workers is None else workers
 
     def walk(self, batches: Iterable[NDArray[np.int64]]) -> Iterator[Tensor]:
         """uint8 [b, px, px, channels] on the device for each batch of indices."""
@@ -129,7 +136,7 @@ class Streamed:
 
         loader: Any = DataLoader(
             self.stream,  # type: ignore[arg-type]
-            batch_sampler=[part.tolist() for part in batches],
+            batch_sampler=(part.tolist() for part in batches),  # type: ignore[arg-type]
             num_workers=self.workers,
             collate_fn=_stack,
             pin_memory=self.device.type == "cuda",
@@ -147,14 +154,20 @@ def resize(pixels: Tensor, img_size: int) -> Tensor:
     return wide.round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
 
 
+def in_order(indices: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.int64]]:
+    """Consecutive parts of `indices`, each of `batch_size` but for the last one."""
+    for start in range(0, len(indices), batch_size):
+        yield indices[start : start + batch_size]
+
+
 def epochs(indices: NDArray[np.int64], steps: int, batch_size: int, seed: int) -> Iterator[NDArray[np.int64]]:
     """`steps` arrays of `batch_size` indices: consecutive parts of endless passes, each pass in a new order."""
     generator = torch.Generator().manual_seed(_seed(seed, _ORDER))
     waiting = np.empty(0, np.int64)
     for _ in range(steps):
-        while len(waiting) < batch_size:
-            order = torch.randperm(len(indices), generator=generator).numpy()
-            waiting = np.concatenate([waiting, indices[order]])
+        missing = batch_size - len(waiting)
+        orders = [torch.randperm(len(indices), generator=generator) for _ in range(-(-missing // len(indices)))]
+        waiting = np.concatenate([waiting, *(indices[order.numpy()] for order in orders)])
         yield waiting[:batch_size]
         waiting = waiting[batch_size:]
 
@@ -169,7 +182,7 @@ def _resident(images: NDArray[np.uint8], img_size: int, device: torch.device) ->
         return pixels
     if pixels.shape[1] == img_size:
         return pixels
-    return torch.cat([resize(part, img_size).contiguous() for part in pixels.split(RESIZE_CHUNK)])
+    return torch.cat([resize(part, img_size).contiguous() for part in torch.split(pixels, RESIZE_CHUNK)])
 
 
 def _memory_bytes(device: torch.device) -> int:

@@ -1,7 +1,8 @@
 """Every source is decoded once. What comes out is kept under its content's hash and found again by a cheap key.
 
-<cache>/keys/<key>.json          the DataInfo of a source as it was when it was prepared
+<cache>/keys/<key>-<px>.json     the DataInfo of a source as it was when it was prepared
 <cache>/<fingerprint>/           arrays of decoded images, or the places to stream them from
+<cache>/downloads/               what --download fetched, where no --data-dir was given
 """
 
 from __future__ import annotations
@@ -56,10 +57,9 @@ def prepare(
     that is unknown, missing or unsound, and for a cache folder that cannot be written.
     """
     request = parse(dataset, data_dir, _downloads(cache_dir))
-    key = _key(request)
     limit = _third_of_memory() if max_resident_bytes is None else max_resident_bytes
-    with _writing(cache_dir, key) as folder:
-        found = _find(cache_dir, key, img_size)
+    with _writing(cache_dir, request) as folder:
+        found = _find(cache_dir, _key(request), img_size)
         if found is not None:
             return found
         from bench.data.building import build
@@ -68,6 +68,7 @@ def prepare(
             source = open_source(request, download=download)
         except OSError as error:
             raise UsageError(f"cannot read dataset {dataset!r}: {error}.") from error
+        key = _key(request)  # not before: opening may have downloaded the files that it is made of
         folder.mkdir()
         info, layout = build(source, folder, img_size=img_size, max_resident_bytes=limit, progress=progress)
         _publish(info, folder, cache_dir, f"{key}-native" if layout.native else f"{key}-{img_size}px")
@@ -126,14 +127,19 @@ def _publish(info: DataInfo, folder: Path, cache_dir: Path, name: str) -> None:
 
 
 @contextmanager
-def _writing(cache_dir: Path, key: str) -> Iterator[Path]:
-    """A folder's path for half-made work that no other process uses and that never stays behind."""
+def _writing(cache_dir: Path, request: Request) -> Iterator[Path]:
+    """A folder's path for half-made work; whoever else prepares the same source waits.
+
+    What a killed process left there is removed by the next one.
+    """
     from filelock import FileLock
 
-    folder = cache_dir / f"unfinished-{key}"
+    text = f"{request.name}\n{request.root}".encode(errors="surrogateescape")
+    name = hashlib.sha256(text).hexdigest()[:32]
+    folder = cache_dir / f"unfinished-{name}"
     try:
         cache_dir.mkdir(parents=True, exist_ok=True)
-        with FileLock(cache_dir / f"{key}.lock"):
+        with FileLock(cache_dir / f"{name}.lock"):
             shutil.rmtree(folder, ignore_errors=True)
             try:
                 yield folder

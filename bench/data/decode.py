@@ -98,7 +98,7 @@ def decode_split(split: Split, layout: Layout, img_size: int) -> Iterator[Chunk]
 
     Raises LayoutBroken where an image does not fit `layout`.
     """
-    threads = min(32, os.cpu_count() or 1)
+    threads = min(32, usable_cpus())
     examples = enumerate(split.walk())
     with ThreadPoolExecutor(threads) as pool:
         waiting: deque[Future[Chunk]] = deque()
@@ -114,19 +114,25 @@ def decode_split(split: Split, layout: Layout, img_size: int) -> Iterator[Chunk]
                 future.cancel()
 
 
+def usable_cpus() -> int:
+    """Processors that this process may run on, which in a container can be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def to_square(image: Image, layout: Layout) -> Pixels:
     """uint8 [px, px, channels]: the central square, resized with antialiasing (bicubic) unless it has that size."""
     from PIL import Image as pil
 
-    if image.mode.startswith("I;16"):
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
         image = pil.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     image = image.convert("L" if layout.channels == 1 else "RGB")
-    if image.size != (layout.px, layout.px):
-        width, height = image.size
+    width, height = image.size
+    if width != height:  # cropped first: PIL's box argument would let pixels beyond the border bleed in
         side = min(width, height)
-        left, top = (width - side) / 2, (height - side) / 2
-        box = (left, top, left + side, top + side)
-        image = image.resize((layout.px, layout.px), pil.Resampling.BICUBIC, box=box)
+        left, top = (width - side) // 2, (height - side) // 2
+        image = image.crop((left, top, left + side, top + side))
+    if image.size != (layout.px, layout.px):
+        image = image.resize((layout.px, layout.px), pil.Resampling.BICUBIC)
     return np.asarray(image).reshape(layout.px, layout.px, layout.channels)
 
 
@@ -153,7 +159,8 @@ def _overlaps(cells: int, side: int) -> NDArray[np.float64]:
     """[cells, side]: how much of each pixel lies in each of `cells` equal parts, in units of 1/cells of a pixel."""
     low, pixel = np.arange(cells)[:, None] * side, np.arange(side)[None] * cells
     overlap = np.minimum(low + side, pixel + cells) - np.maximum(low, pixel)
-    return np.maximum(overlap, 0).astype(np.float64)
+    whole: NDArray[np.float64] = np.maximum(overlap, 0).astype(np.float64)
+    return whole
 
 
 def _decode_chunk(batch: Sequence[tuple[int, Example]], layout: Layout, img_size: int) -> Chunk:

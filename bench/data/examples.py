@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -24,7 +24,7 @@ HOLDOUT_NOTE = "no test split in the source: a fixed stratified fifth of its ima
 JPEG_NOTE = "images are JPEG-encoded"
 
 _LABEL_CHANGED_BY_FLIP = frozenset({"digits", "mnist", "kmnist", "qmnist", "emnist", "svhn", "usps", "omniglot"})
-_PUBLISHED_LOSSLESS = frozenset({"cifar10", "cifar100", "mnist", "fashion_mnist", "kmnist", "svhn", "stl10"})
+_PUBLISHED_LOSSLESS = frozenset({"cifar10", "cifar100", "mnist", "fashionmnist", "kmnist", "svhn", "stl10"})
 
 
 class Example(NamedTuple):
@@ -88,6 +88,25 @@ def with_held_out_test(source: Source) -> Source:
     )
 
 
+def class_codes(names: Sequence[str] | None, raw: Iterable[Any]) -> tuple[list[str], dict[Any, int]]:
+    """Class names in label order, and the label that each raw value of a label column stands for.
+
+    Where the source names its classes, values are positions in `names`; else the classes are the distinct
+    values of `raw`, the train split's, sorted.
+    """
+    if names:
+        return list(names), {k: k for k in range(len(names))}
+    values = sorted({v for v in raw if v is not None}, key=lambda v: (type(v).__name__, v))
+    return [str(v) for v in values], {v: k for k, v in enumerate(values)}
+
+
+def encode_labels(raw: Sequence[Any], code: dict[Any, int], where: str) -> Indices:
+    """Labels int64 of raw values. Raises UsageError, beginning with `where`, for a value that `code` lacks."""
+    for value in set(raw) - code.keys():
+        raise UsageError(f"{where}: label {value!r} is not among the {len(code)} classes of train.")
+    return np.array([code[v] for v in raw], dtype=np.int64)
+
+
 def flip_keeps_labels(name: str, classes: Sequence[str]) -> bool:
     """False where a mirrored image would be another class: known sets of characters, single-character classes.
 
@@ -114,4 +133,5 @@ def check_classes(name: str, classes: Sequence[str], train_counts: Sequence[int]
 
 
 def _plain(name: str) -> str:
-    return name.lower().rpartition("/")[2].replace("-", "_").replace("fashionmnist", "fashion_mnist")
+    """The last part of a dataset's name, so that cifar-10, CIFAR_10 and cifar10 are one."""
+    return name.lower().rpartition("/")[2].replace("-", "").replace("_", "")

@@ -9,10 +9,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from bench.data.examples import EMPTY, Example, Source, Split, flip_keeps_labels, with_held_out_test
-from bench.data.splits import Indices
+from bench.data.examples import (
+    EMPTY,
+    Example,
+    Source,
+    Split,
+    class_codes,
+    encode_labels,
+    flip_keeps_labels,
+    with_held_out_test,
+)
 from bench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,7 +42,8 @@ class _Columns:
 def find_shards(root: Path) -> dict[str, list[Path]]:
     """Shards of each split, in order: by the file's name up to the first `-` or `.`, or else by its folder's name."""
     known = ("train", *TEST_SPLITS)
-    folders = [root, *(root / name for name in (*SUBFOLDERS, *known))]
+    above = [root, *(root / name for name in SUBFOLDERS)]
+    folders = [*above, *(folder / name for folder in above for name in known)]
     shards: dict[str, list[Path]] = {}
     for path in sorted(path for folder in folders for path in folder.glob("*.parquet")):
         names = (path.name.partition("-")[0].partition(".")[0].lower(), path.parent.name.lower())
@@ -55,10 +62,8 @@ def open_parquet(root: Path) -> Source:
         raise UsageError(f"{root} has no train-*.parquet, only the splits {', '.join(sorted(shards))}.")
     columns = _columns(shards["train"][0])
     raw = _read_labels(shards["train"], columns)
-    values = sorted(set(raw))
-    classes = columns.names or [str(v) for v in values]
-    code = {i: i for i in range(len(classes))} if columns.names else {v: i for i, v in enumerate(values)}
-    train = Split(_encode(raw, code, shards["train"][0]), partial(_walk, root, shards["train"], columns))
+    classes, code = class_codes(columns.names, raw)
+    train = Split(encode_labels(raw, code, f"{root} train"), partial(_walk, root, shards["train"], columns))
     source = Source(root.name, classes, train, EMPTY, flip_keeps_labels(root.name, columns.names or ()))
     for name in TEST_SPLITS:
         if name not in shards:
@@ -66,7 +71,7 @@ def open_parquet(root: Path) -> Source:
         raw = _read_labels(shards[name], columns)
         if all(v == -1 for v in raw):
             continue
-        test = Split(_encode(raw, code, shards[name][0]), partial(_walk, root, shards[name], columns))
+        test = Split(encode_labels(raw, code, f"{root} {name}"), partial(_walk, root, shards[name], columns))
         notes = () if name == "test" else (f"{name} is the test split",)
         return Source(source.name, classes, train, test, source.flip, notes)
     return with_held_out_test(source)
@@ -77,8 +82,7 @@ def _columns(shard: Path) -> _Columns:
     import pyarrow as pa
 
     schema = _open(shard).schema_arrow
-    metadata = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-    features = (metadata.get("info") or {}).get("features") or {}
+    features = _features(schema.metadata or {})
     by_type = {f.get("_type"): name for name, f in reversed(features.items()) if isinstance(f, dict)}
     image = next((c for c in (*IMAGE_COLUMNS, by_type.get("Image")) if c in schema.names), None)
     label = next((c for c in (*LABEL_COLUMNS, by_type.get("ClassLabel")) if c in schema.names), None)
@@ -93,29 +97,31 @@ def _columns(shard: Path) -> _Columns:
     return _Columns(image, label, (features.get(label) or {}).get("names"))
 
 
+def _features(metadata: dict[bytes, bytes]) -> dict[str, Any]:
+    """What the Hugging Face part of a schema's metadata says about each column; empty where there is none."""
+    try:
+        return (json.loads(metadata.get(b"huggingface", b"{}")).get("info") or {}).get("features") or {}
+    except (ValueError, AttributeError):
+        return {}
+
+
 def _read_labels(shards: Sequence[Path], columns: _Columns) -> list[Any]:
     labels: list[Any] = []
     for shard in shards:
+        file = _open(shard)
         try:
-            labels += _open(shard).read(columns=[columns.label]).column(0).to_pylist()
+            labels += file.read(columns=[columns.label]).column(0).to_pylist()
         except (OSError, KeyError, ValueError) as error:
             raise _unreadable(shard, error) from error
     return labels
 
 
-def _encode(raw: Sequence[Any], code: dict[Any, int], shard: Path) -> Indices:
-    unknown = {v for v in raw if v not in code}
-    if unknown:
-        raise UsageError(f"{shard}: label {next(iter(unknown))!r} is not among the {len(code)} classes of train.")
-    return np.array([code[v] for v in raw], dtype=np.int64)
-
-
 def _walk(root: Path, shards: Sequence[Path], columns: _Columns) -> Iterator[Example]:
     """Rows in order, a batch of rows in memory at a time."""
     for shard in shards:
-        row = 0
+        row, file = 0, _open(shard)
         try:
-            for batch in _open(shard).iter_batches(BATCH_ROWS, columns=[columns.image]):
+            for batch in file.iter_batches(BATCH_ROWS, columns=[columns.image]):
                 for value in batch.column(0).to_pylist():
                     yield Example(f"{shard.name}[{row}]", partial(_content, value, root))
                     row += 1

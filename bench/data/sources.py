@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from bench.data.examples import Source
 from bench.data.parquet import find_shards
-from bench.data.timm_sets import TORCH_SETS
-from bench.errors import UsageError, nearest
+from bench.data.timm_sets import TORCH_SETS, hfds_copy
+from bench.errors import UsageError, did_you_mean, nearest
 
 Kind = Literal["digits", "torch", "hfds", "folder", "parquet"]
 
@@ -35,36 +35,52 @@ def parse(dataset: str, data_dir: Path | None, download_dir: Path) -> Request:
     name and for a folder that is not there. Imports nothing heavy.
     """
     prefix, slash, rest = dataset.partition("/")
+    data_dir = None if data_dir is None else data_dir.expanduser()
     if dataset == "digits":
         return Request("digits", dataset, download_dir)
     if slash and prefix.lower() in ("torch", "hfds"):
         if not rest:
             raise UsageError(f"dataset {dataset!r} has no name after the slash, such as torch/cifar10.")
-        kind: Kind = "torch" if prefix.lower() == "torch" else "hfds"
-        return Request(kind, f"{prefix.lower()}/{rest}", data_dir or download_dir)
+        root = (data_dir or download_dir).resolve()
+        if prefix.lower() == "hfds":
+            return Request("hfds", f"hfds/{rest}", root)
+        if rest.lower() not in TORCH_SETS:
+            raise UsageError(
+                f"unknown dataset {dataset!r}.{did_you_mean(rest, TORCH_SETS)} "
+                f"After torch/ there are: {', '.join(TORCH_SETS)}."
+            )
+        return Request("torch", f"torch/{rest.lower()}", root)
     if slash and prefix.lower() in ("hfids", "tfds", "wds"):
         raise UsageError(
             f"dataset {dataset!r}: {prefix} can only be read in order, and subsets need random access; "
             "use hfds/, a folder of class folders or a folder of Parquet shards."
         )
     folder = _find_folder(dataset, data_dir)
-    return Request("parquet" if find_shards(folder) else "folder", dataset, folder)
+    return Request("parquet" if _holds_shards(folder) else "folder", dataset, folder)
 
 
 def identity(request: Request) -> str:
     """A cheap text that changes when the source does, as far as can be told without reading the images.
 
-    Folders: paths, sizes and modification times. digits: the packaged file. torch/ and hfds/: name and folder.
+    digits: the packaged file's hash. Others: paths, sizes and modification times of the files that are read; for
+    `hfds/` those of its local copy. Raises UsageError where they cannot be listed.
     """
     if request.kind == "digits":
         from bench.data.digits import digits_identity
 
         return digits_identity()
-    if request.kind in ("torch", "hfds"):
-        return f"{request.name} in {request.root.resolve()}"
+    parts: Sequence[str] = ("",)
+    if request.kind == "torch":
+        parts = TORCH_SETS[request.name.partition("/")[2]]
+    elif request.kind == "hfds":
+        parts = (hfds_copy(request.name, request.root),)
     digest = hashlib.sha256(str(request.root).encode(errors="surrogateescape"))
-    for path, size, mtime_ns in sorted(_listing(str(request.root))):
-        digest.update(f"{path}\0{size}\0{mtime_ns}\n".encode(errors="surrogateescape"))
+    try:
+        for part in parts:
+            for path, size, mtime_ns in sorted(_listing(os.path.join(request.root, part))):
+                digest.update(f"{part}/{path}\0{size}\0{mtime_ns}\n".encode(errors="surrogateescape"))
+    except OSError as error:
+        raise UsageError(f"cannot read the dataset folder {error.filename}: {error.strerror}.") from error
     return digest.hexdigest()
 
 
@@ -91,9 +107,18 @@ def open_source(request: Request, *, download: bool) -> Source:
     return open_folder(request.root)
 
 
+def _holds_shards(folder: Path) -> bool:
+    """Whether Parquet shards are the dataset, and not a table that lies beside folders of images."""
+    shards = find_shards(folder)
+    return "train" in shards or (bool(shards) and not (folder / "train").is_dir())
+
+
 def _find_folder(dataset: str, data_dir: Path | None) -> Path:
     explicit = dataset.startswith("folder:")
-    path = Path(dataset.removeprefix("folder:")).expanduser()
+    text = dataset.removeprefix("folder:")
+    if not text.strip():
+        raise UsageError("--dataset is empty: give digits, torch/NAME, hfds/NAME, or the path of a folder.")
+    path = Path(text).expanduser()
     candidates = [path] if data_dir is None else [path, data_dir / path]
     for candidate in candidates:
         if candidate.is_dir():
@@ -112,13 +137,27 @@ def _find_folder(dataset: str, data_dir: Path | None) -> Path:
     )
 
 
-def _listing(folder: str, below: str = "") -> Iterator[tuple[str, int, int]]:
-    """(relative path, bytes, modification time in ns) of every file that is not hidden."""
-    for entry in os.scandir(folder):
-        if entry.name.startswith("."):
+def _listing(path: str, below: str = "") -> Iterator[tuple[str, int, int]]:
+    """(relative path, bytes, modification time in ns) of every file at or below `path` that is not hidden.
+
+    Nothing where `path` is missing; (path, -1, -1) for a link that leads nowhere. Lock files are no data.
+    """
+    if not os.path.isdir(path):
+        if os.path.lexists(path):
+            yield (below, *_size_and_time(path))
+        return
+    for entry in os.scandir(path):
+        if entry.name.startswith(".") or entry.name.endswith(".lock"):
             continue
         if entry.is_dir():
             yield from _listing(entry.path, f"{below}{entry.name}/")
         else:
-            status = entry.stat()
-            yield f"{below}{entry.name}", status.st_size, status.st_mtime_ns
+            yield (f"{below}{entry.name}", *_size_and_time(entry))
+
+
+def _size_and_time(file: str | os.DirEntry[str]) -> tuple[int, int]:
+    try:
+        status = os.stat(file)
+    except FileNotFoundError:
+        return -1, -1
+    return status.st_size, status.st_mtime_ns

@@ -13,27 +13,39 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.data.examples import EMPTY, Example, Source, Split, flip_keeps_labels, with_held_out_test
-from bench.errors import UsageError, did_you_mean
+from bench.data.examples import (
+    EMPTY,
+    Example,
+    Source,
+    Split,
+    class_codes,
+    encode_labels,
+    flip_keeps_labels,
+    with_held_out_test,
+)
+from bench.errors import UsageError
 
 if TYPE_CHECKING:
     from bench.data.examples import Encoded
 
-TORCH_SETS = ("cifar10", "cifar100", "fashion_mnist", "imagenet", "kmnist", "mnist", "svhn")
-"""Names after `torch/`."""
+TORCH_SETS: dict[str, tuple[str, ...]] = {
+    "cifar10": ("cifar-10-batches-py",),
+    "cifar100": ("cifar-100-python",),
+    "fashion_mnist": ("FashionMNIST/raw",),
+    "imagenet": ("train", "val"),
+    "kmnist": ("KMNIST/raw",),
+    "mnist": ("MNIST/raw",),
+    "svhn": ("train_32x32.mat", "test_32x32.mat"),
+}
+"""Names after `torch/`, and the files or folders below the root that torchvision reads."""
 
 
 def open_torch(dataset: str, root: Path, download: bool) -> Source:
-    """The torchvision dataset `torch/NAME` in `root`, downloaded into it if asked for.
+    """The torchvision dataset `torch/NAME` (a name of TORCH_SETS) in `root`, downloaded into it if asked for.
 
-    Raises UsageError for an unknown name, and where the data is neither there nor can be downloaded.
+    Raises UsageError where the data is neither there nor can be downloaded, and where it cannot be read.
     """
-    name = dataset.partition("/")[2].lower()
-    if name not in TORCH_SETS:
-        raise UsageError(
-            f"unknown dataset {dataset!r}.{did_you_mean(name, TORCH_SETS)} "
-            f"After torch/ there are: {', '.join(TORCH_SETS)}."
-        )
+    name = dataset.partition("/")[2]
     train = _create_torch(dataset, name, root, "train", download)
     test = _create_torch(dataset, name, root, "validation" if name == "imagenet" else "test", download)
     classes = _class_names(train)
@@ -60,16 +72,26 @@ def open_hfds(dataset: str, root: Path, download: bool) -> Source:
     train = _create_hfds(dataset, root, "train", keys)
     if train is None:
         raise UsageError(f"{dataset} has no train split.")
-    classes = _hfds_classes(train)
-    shown = Path(name).name
-    split = _hfds_split(train)
-    source = Source(dataset, classes, split, EMPTY, flip_keeps_labels(shown, classes))
+    names = sorted(train.class_to_idx, key=train.class_to_idx.get)
+    raw = _hfds_labels(train)
+    classes, code = class_codes(names, raw)
+    split = Split(encode_labels(raw, code, f"{dataset} train"), partial(_walk_hfds, train))
+    flip = flip_keeps_labels(name, names)
     for candidate in ("test", "validation"):
         found = _create_hfds(dataset, root, candidate, keys)
-        if found is not None and (test := _hfds_split(found)).labels.max(initial=-1) >= 0:
-            notes = () if candidate == "test" else (f"{candidate} is the test split",)
-            return Source(dataset, classes, split, test, source.flip, notes)
-    return with_held_out_test(source)
+        raw = _hfds_labels(found) if found is not None else []
+        if all(value == -1 for value in raw):
+            continue
+        test = Split(encode_labels(raw, code, f"{dataset} {candidate}"), partial(_walk_hfds, found))
+        notes = () if candidate == "test" else (f"{candidate} is the test split",)
+        return Source(dataset, classes, split, test, flip, notes)
+    return with_held_out_test(Source(dataset, classes, split, EMPTY, flip))
+
+
+def hfds_copy(dataset: str, root: Path) -> str:
+    """The folder whose files are what `hfds/NAME` is read from: a local folder, or the package's copy in `root`."""
+    name = dataset.partition("/")[2]
+    return os.path.abspath(name) if os.path.exists(name) else os.path.join(root, name.replace("/", "___"))
 
 
 def _create_torch(dataset: str, name: str, root: Path, split: str, download: bool) -> Any:
@@ -86,6 +108,8 @@ def _create_torch(dataset: str, name: str, root: Path, split: str, download: boo
             return create_dataset(dataset, root=str(root), split=split, download=download)
         except (OSError, RuntimeError) as error:
             raise _missing(dataset, root, download, error) from error
+        except Exception as error:  # the readers of pickle, idx and mat files raise almost anything for a torn one
+            raise _unreadable(dataset, root, error) from error
 
 
 def _missing(dataset: str, root: Path, download: bool, error: Exception) -> UsageError:
@@ -96,14 +120,21 @@ def _missing(dataset: str, root: Path, download: bool, error: Exception) -> Usag
             f"{dataset} is not in {root}: put the archives ILSVRC2012_img_train.tar, ILSVRC2012_img_val.tar and "
             "ILSVRC2012_devkit_t12.tar.gz there and point --data-dir at it (they cannot be downloaded by a program)."
         )
-    return UsageError(f"{dataset} is not in {root}: add --download, or point --data-dir at the folder that holds it.")
+    return UsageError(
+        f"{dataset} is not in {root}, or not whole: add --download, or point --data-dir at the folder that holds it."
+    )
+
+
+def _unreadable(dataset: str, root: Path, error: Exception) -> UsageError:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return UsageError(f"cannot read {dataset} in {root}: {reason}. Delete its files there and add --download.")
 
 
 def _class_names(dataset: Any) -> list[str]:
     """Class names; of several synonyms the first, with the others where the first alone is not unique."""
     names = getattr(dataset, "classes", None)
     if names is None:
-        return [str(c) for c in sorted(set(_targets(dataset)))]
+        return [str(c) for c in range(max(_targets(dataset), default=-1) + 1)]
     synonyms = [(n,) if isinstance(n, str) else tuple(n) for n in names]
     first = [s[0] for s in synonyms]
     return [", ".join(s) if first.count(s[0]) > 1 else s[0] for s in synonyms]
@@ -145,8 +176,10 @@ def _hfds_keys(dataset: str, name: str, root: Path, download: bool) -> dict[str,
 
         try:
             features = datasets.load_dataset_builder(name, cache_dir=str(root)).info.features or {}
-        except Exception as error:
+        except OSError as error:
             raise _missing(dataset, root, download, error) from error
+        except Exception as error:
+            raise _unreadable(dataset, root, error) from error
     images = [k for k, f in features.items() if isinstance(f, datasets.Image)]
     labels = [k for k, f in features.items() if isinstance(f, datasets.ClassLabel)]
     fine = [k for k in labels if k in ("label", "labels", "fine_label")]
@@ -161,21 +194,14 @@ def _create_hfds(dataset: str, root: Path, split: str, keys: dict[str, str]) -> 
         try:
             options: dict[str, Any] = {"root": str(root), "split": split, **keys}
             return create_dataset(dataset, **options).reader
-        except ValueError as error:
-            if "split" in str(error).lower():
+        except Exception as error:
+            if isinstance(error, ValueError) and "split" in str(error).lower():
                 return None
-            raise UsageError(f"cannot read {dataset}: {' '.join(str(error).split())}.") from error
+            raise _unreadable(dataset, root, error) from error
 
 
-def _hfds_classes(reader: Any) -> list[str]:
-    if reader.class_to_idx:
-        return sorted(reader.class_to_idx, key=reader.class_to_idx.get)
-    return [str(v) for v in sorted(set(reader.dataset[reader.label_key]))]
-
-
-def _hfds_split(reader: Any) -> Split:
-    labels = np.array(reader.dataset[reader.label_key][:], dtype=np.int64)
-    return Split(labels, partial(_walk_hfds, reader))
+def _hfds_labels(reader: Any) -> list[Any]:
+    return list(reader.dataset[reader.label_key])
 
 
 def _walk_hfds(reader: Any) -> Iterator[Example]:

@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.splits import dev_split, index_sha256, subset
+from bench.errors import UsageError
 from bench.measure.hardware import Hardware
+from bench.models.weights import CheckpointError
 from bench.protocol import Protocol
 from bench.records import (
     CellSpec,
@@ -85,6 +87,9 @@ class Bench:
     on_images: Callable[[int], None] = lambda images: None
     _data: ImageData | None = None
     _best: _Trained | None = None
+    _info: ModelInfo | None = None
+    _spare: tuple[int, nn.Module] | None = None
+    _unfit: CheckpointError | None = None
     _splits: dict[str, NDArray[np.int64]] = field(default_factory=dict)
 
     def run_cell(self, cell: CellSpec, lr: float, trials: list[TrialResult]) -> RunRecord:
@@ -112,13 +117,23 @@ class Bench:
             device=self.device,
         )
 
+    def check_weights(self, model: str) -> None:
+        """Raise UsageError where the checkpoint of this worker's model does not fit; any other trouble waits."""
+        try:
+            self._build(model, "checkpoint", seed=0)
+        except UsageError:
+            raise
+        except Exception:
+            return  # the model's own fault, which becomes the record of its cells
+
     def run_profile(self, model: str, profile_id: str, weights: str) -> ProfileRecord:
         """Measure what a model costs, write its record and return it. Raises only StoreError."""
-        from bench.measure.latency import measure_model
+        from bench.measure.cost import measure_model
 
         shared = profile_identity(self.site, model, profile_id)
         try:
-            built, info = self._build(model, weights, seed=0)
+            seed = self.site.protocol.seeds[0]
+            built, info = self._build(model, weights, seed)
             cost = measure_model(
                 built,
                 img_size=self.site.protocol.img_size,
@@ -126,6 +141,7 @@ class Bench:
                 batch_size=self.site.protocol.batch_size,
             )
             record = ProfileRecord(status="ok", info=info, **shared, **cost)
+            self._spare = (seed, built)
         except StoreError:
             raise
         except Exception as error:
@@ -187,9 +203,7 @@ class Bench:
         )
         return record, predictions
 
-    def _train(
-        self, cell: CellSpec, lr: float, chosen: NDArray[np.int64], dev_idx: NDArray[np.int64]
-    ) -> _Trained:
+    def _train(self, cell: CellSpec, lr: float, chosen: NDArray[np.int64], dev_idx: NDArray[np.int64]) -> _Trained:
         """A model trained as `cell` asks; the best trial's own if it is the same training, bit for bit."""
         key = _key(cell, lr)
         if self._best is not None and self._best.key == key:
@@ -225,21 +239,32 @@ class Bench:
         return metrics, arrays, time.perf_counter() - start
 
     def _build(self, model: str, weights: str, seed: int) -> tuple[nn.Module, ModelInfo]:
+        """A fresh model; the one that was only measured and not trained, where it has the same seed."""
         import torch
 
         from bench.models.build import build
 
-        built, info = build(
-            model,
-            num_classes=len(self.site.data.classes),
-            img_size=self.site.protocol.img_size,
-            drop=self.site.protocol.drop,
-            drop_path=self.site.protocol.drop_path,
-            pretrained=weights == "pretrained",
-            checkpoint=self.site.checkpoint,
-            seed=seed,
-        )
-        return built.to(self.device, memory_format=torch.channels_last), info
+        spare, self._spare = self._spare, None
+        if spare is not None and spare[0] == seed and self._info is not None:
+            return spare[1], self._info
+        if self._unfit is not None:
+            raise self._unfit
+        try:
+            built, self._info = build(
+                model,
+                num_classes=len(self.site.data.classes),
+                img_size=self.site.protocol.img_size,
+                drop=self.site.protocol.drop,
+                drop_path=self.site.protocol.drop_path,
+                pretrained=weights == "pretrained",
+                checkpoint=self.site.checkpoint,
+                seed=seed,
+                known=self._info,
+            )
+        except CheckpointError as error:
+            self._unfit = error  # a hub that cannot be reached is not tried again for every cell
+            raise
+        return built.to(self.device).to(memory_format=torch.channels_last), self._info
 
     def _indices(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Train and dev indices into the train split, the same for all cells."""
@@ -266,9 +291,7 @@ class Bench:
             torch.cuda.empty_cache()
 
 
-def train_metrics(
-    trained: _Trained, protocol: Protocol, size: int, test_s: float, peak_bytes: int
-) -> TrainMetrics:
+def train_metrics(trained: _Trained, protocol: Protocol, size: int, test_s: float, peak_bytes: int) -> TrainMetrics:
     """The record's view of a training."""
     result = trained.fit
     samples = result.steps * protocol.batch_size

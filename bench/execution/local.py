@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -77,11 +78,15 @@ def prepare_data(study: Study, progress: Callable[[int, int], None] | None = Non
 def execute(plan: Plan, cache_dir: Path, *, command: str, reporter: Reporter) -> Tally:
     """Run the jobs of `plan` that are left, up to the study's limit.
 
-    Raises StoreError when the output folder cannot be written, KeyboardInterrupt on Ctrl-C; in both cases
-    every finished job is on disk.
+    Raises UsageError for a checkpoint that does not fit, before anything runs; StoreError when the output folder
+    cannot be written, KeyboardInterrupt on Ctrl-C: in both cases every finished job is on disk.
     """
     budget = plan.study.limit if plan.study.limit is not None else len(plan.jobs)
     finished = failed = 0
+    for model in plan.study.checkpoints():
+        if any(not job.done for job in plan.of(model)):
+            with Launcher(plan, model, cache_dir, command, reporter) as launcher:
+                launcher.check_weights()
     try:
         for model in plan.study.models:
             if all(job.done for job in plan.of(model)):
@@ -151,6 +156,11 @@ class Launcher:
     def training_rate(self, weights: str) -> float:
         """Training images per second of the model, measured over a few steps; UsageError where it cannot run."""
         return float(self._ask(("rate", self.model, weights)))
+
+    def check_weights(self) -> None:
+        """Raise UsageError where the checkpoint of this model cannot be read or does not fit."""
+        with contextlib.suppress(WorkerDied):  # its cells will say so
+            self._ask(("weights", self.model))
 
     def stop(self) -> None:
         """End the worker: it leaves by itself when the pipe closes, and is ended if it is in the middle of a cell."""
@@ -230,9 +240,7 @@ class Launcher:
         from bench.execution.cells import failed_run, profile_identity
 
         if job.cell is None:
-            profile = ProfileRecord(
-                status="failed", failure=why, **profile_identity(self.site, job.model, job.id)
-            )
+            profile = ProfileRecord(status="failed", failure=why, **profile_identity(self.site, job.model, job.id))
             self.store.write_profile(profile)
             return profile
         record = failed_run(self.site, job.cell, why, trial_results(self.trials) if job.kind == "run" else [])

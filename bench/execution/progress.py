@@ -68,9 +68,7 @@ class Clock:
         if rate is None:
             return None
         data = self.plan.data
-        judged = 2 * self.plan.study.protocol.dev_fraction * data.n_train + (
-            data.n_test if job.kind == "run" else 0
-        )
+        judged = 2 * self.plan.study.protocol.dev_fraction * data.n_train + (data.n_test if job.kind == "run" else 0)
         return BUILD_S + self.plan.images(job) / rate + judged / (EVAL_SPEEDUP * rate)
 
     def rate(self, model: str) -> float | None:

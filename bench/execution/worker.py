@@ -8,9 +8,11 @@ import os
 import signal
 import sys
 import warnings
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
+from bench.errors import UsageError
 from bench.execution.cells import Bench, Site
 from bench.store import StoreError
 from bench.study import import_plugins
@@ -22,8 +24,8 @@ KEEP_FREED_BYTES = 256 << 20
 def work(connection: Connection, site: Site, parent: int) -> None:
     """Serve requests until the pipe closes.
 
-    ("profile", model, id, weights), ("cell", spec, lr, trials) or ("rate", model, weights): each is answered by
-    any number of ("images", n) and then ("done", result), ("store", message) or ("error", message).
+    ("profile", model, id, weights), ("cell", spec, lr, trials), ("rate", model, weights) or ("weights", model): each
+    is answered by any number of ("images", n) and then ("done", result), ("store", message) or ("error", message).
     """
     _live_and_die_with(parent)
     os.dup2(2, 1)  # whatever a library prints must not reach the results on stdout
@@ -38,13 +40,20 @@ def work(connection: Connection, site: Site, parent: int) -> None:
                 connection.send(("done", _serve(bench, request)))
             except StoreError as error:
                 connection.send(("store", str(error)))
+            except UsageError as error:
+                connection.send(("error", str(error)))
             except Exception as error:
                 connection.send(("error", f"{type(error).__name__}: {error}"))
 
 
 def _serve(bench: Bench, request: tuple[Any, ...]) -> Any:
     kind, *arguments = request
-    tasks = {"profile": bench.run_profile, "cell": bench.run_cell, "rate": bench.training_rate}
+    tasks: dict[str, Callable[..., Any]] = {
+        "profile": bench.run_profile,
+        "cell": bench.run_cell,
+        "rate": bench.training_rate,
+        "weights": bench.check_weights,
+    }
     return tasks[kind](*arguments)
 
 

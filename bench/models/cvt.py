@@ -66,23 +66,24 @@ class ConvEmbed(nn.Module):
 
 
 class ConvProjection(nn.Module):
-    """Depthwise 3×3 convolution and BatchNorm: [b, h, w, c] → [b, ⌈h/stride⌉·⌈w/stride⌉, c] tokens."""
+    """Depthwise 3×3 convolution and BatchNorm: [b, c, h, w] → [b, ⌈h/stride⌉·⌈w/stride⌉, c] tokens."""
 
     def __init__(self, dim: int, stride: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(dim, dim, 3, stride, 1, bias=False, groups=dim)
         self.bn = nn.BatchNorm2d(dim)
 
-    def forward(self, grid: Tensor) -> Tensor:
-        """In eval mode the norm is folded into the kernel, which saves a pass over the tokens."""
-        x = grid.permute(0, 3, 1, 2)
-        if self.training:
-            x = self.bn(self.conv(x))
-        else:
-            bn = self.bn
+    def forward(self, x: Tensor, padding: int = 1) -> Tensor:
+        """`padding` is 0 where `x` is padded already. In eval mode the norm is folded into the kernel: a pass less."""
+        conv, bn = self.conv, self.bn
+        kernel, bias = conv.weight, None
+        if not self.training:
             scale = bn.weight * torch.rsqrt(bn.running_var + bn.eps)  # type: ignore[operator]
-            kernel, bias = self.conv.weight * scale.view(-1, 1, 1, 1), bn.bias - bn.running_mean * scale
-            x = F.conv2d(x, kernel, bias, self.conv.stride, self.conv.padding, groups=self.conv.groups)
+            kernel = kernel * scale.view(-1, 1, 1, 1)
+            bias = torch.addcmul(bn.bias, bn.running_mean, scale, value=-1)  # type: ignore[call-overload]
+        x = F.conv2d(x, kernel, bias, conv.stride, padding, groups=conv.groups)
+        if self.training:
+            x = bn(x)
         return x.permute(0, 2, 3, 1).flatten(1, 2)
 
 
@@ -105,17 +106,35 @@ class ConvAttention(nn.Module):
 
     def forward(self, grid: Tensor, token: Tensor | None) -> Tensor:
         """`grid` [b, h, w, c] and `token` [b, 1, c] or None → tokens [b, (1 +) h·w, c]."""
-        q = self._heads(self.proj_q, self.conv_proj_q(grid), token)
-        k = self._heads(self.proj_k, self.conv_proj_k(grid), token)
-        v = self._heads(self.proj_v, self.conv_proj_v(grid), token)
+        queries, keys, values = self._convolve(grid)
+        q = self._heads(self.proj_q, queries, token)
+        k = self._heads(self.proj_k, keys, token)
+        v = self._heads(self.proj_v, values, token)
         mixed = F.scaled_dot_product_attention(q, k, v, scale=self.scale)
         out: Tensor = self.proj(mixed.transpose(1, 2).flatten(2))
         return out
 
+    def _convolve(self, grid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Query, key and value tokens before their linear projection.
+
+        On a CPU, oneDNN's backward pass of a depthwise convolution is a hundred times slower in bfloat16 with stride 2
+        and several times slower on maps below 4×4, so there it trains in its parameters' precision, padded beforehand.
+        """
+        convolutions, padding = (self.conv_proj_q, self.conv_proj_k, self.conv_proj_v), 1
+        if not (self.training and grid.is_cpu):
+            x = grid.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
+            return tuple(convolution(x) for convolution in convolutions)  # type: ignore[return-value]
+        with torch.autocast("cpu", enabled=False):
+            grid = grid.to(self.conv_proj_q.conv.weight.dtype)
+            if min(grid.shape[1:3]) < 4:
+                grid, padding = F.pad(grid, (0, 0, 1, 1, 1, 1)), 0
+            x = grid.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
+            return tuple(convolution(x, padding) for convolution in convolutions)  # type: ignore[return-value]
+
     def _heads(self, projection: nn.Linear, tokens: Tensor, token: Tensor | None) -> Tensor:
         """Project and split: [b, n, c] → [b, heads, n, c / heads]."""
         if token is not None:
-            tokens = torch.cat([token, tokens], dim=1)
+            tokens = torch.cat([token.to(tokens.dtype), tokens], dim=1)
         return projection(tokens).unflatten(2, (self.heads, -1)).transpose(1, 2)  # type: ignore[no-any-return]
 
 

@@ -12,9 +12,7 @@ from bench import Protocol, Records, Study, load_records, run
 from bench.errors import UsageError
 from bench.protocol import PRESETS
 
-TINY = replace(
-    PRESETS["smoke"], batch_size=8, samples_seen=24, train_sizes=(40.0, 1.0), lr_trials=2, augment="light"
-)
+TINY = replace(PRESETS["smoke"], batch_size=8, samples_seen=24, train_sizes=(40.0, 1.0), lr_trials=2, augment="light")
 
 
 def _study(output: Path, *models: str, protocol: Protocol = TINY, **changes: object) -> Study:
@@ -85,7 +83,9 @@ def test_the_winning_trial_is_the_run_and_is_not_trained_again(finished: tuple[S
     runs = [r for r in records.runs if r.cell.kind == "run" and r.cell.train_size > 40]
     for record in runs:
         trial = next(
-            r for r in records.runs if r.cell.kind == "trial" and r.cell.model == record.cell.model and r.cell.lr == _lr(record)
+            r
+            for r in records.runs
+            if r.cell.kind == "trial" and r.cell.model == record.cell.model and r.cell.lr == _lr(record)
         )
         assert trial.train is not None
         assert record.train is not None

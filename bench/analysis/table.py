@@ -1,0 +1,87 @@
+"""A board as plain rows of values: what the data frame, the CSV file and the JSON file are made of."""
+
+from __future__ import annotations
+
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from bench.analysis.rows import Row
+
+if TYPE_CHECKING:
+    from bench.analysis.board import Board
+
+COLUMNS: dict[str, str] = {
+    "rank": "shared by rows that cannot be told apart; empty without accuracy at the largest train size",
+    "model": "name of the model",
+    "weights": "`scratch`, `pretrained`, or `sha256:…` of a checkpoint file",
+    "family": "`CNN`, `ViT`, `Swin`, `Hybrid`, `RNN` or `other`",
+    "top1": "test accuracy at the largest train size, a fraction, mean over seeds",
+    "top1_low": "lower end of its 95 % interval",
+    "top1_high": "upper end of its 95 % interval",
+    "interval": "`wilson` (one seed: test-set uncertainty only), `bootstrap` (seeds and test images) or `none`",
+    "top1_smallest": "test accuracy at the smallest train size",
+    "top5": "fraction of test images whose label is among the five best; empty up to 10 classes",
+    "balanced_accuracy": "mean of the per-class recalls",
+    "nll": "mean negative log-likelihood in nats",
+    "ece": "expected calibration error, 15 bins",
+    "difference_to_best": "top1 minus that of the best row, on the seeds both have; empty for the best",
+    "p_holm": "p-value of that difference, adjusted over the board (Holm)",
+    "params": "parameters",
+    "macs": "multiply-accumulates for one image",
+    "activations": "elements written by matrix products and convolutions for one image",
+    "train_img_per_s": "training images per second, median over the runs",
+    "inference_img_per_s": "images per second of batched inference, float32, model only",
+    "latency_ms": "median milliseconds for a single image, float32",
+    "peak_bytes": "largest peak memory of a run at the largest size, in bytes",
+    "train_s": "wall time of all training steps of the row's runs, in seconds",
+    "lr": "peak learning rate that the trials chose",
+    "lr_at_edge": "whether that is the lowest or highest rate tried",
+    "seeds": "seeds with a result at the largest train size",
+    "notes": "short remarks, separated by `; `",
+    "status": "`complete`, `partial` (sizes or seeds missing) or `failed`",
+    "reason": "what is missing or why it failed",
+}
+"""Every column and what it holds."""
+
+
+def table(board: Board) -> list[dict[str, Any]]:
+    """One dict per row of the board, with the keys of `COLUMNS`; None where there is no value."""
+    return [_line(row) for row in board.rows]
+
+
+def _line(row: Row) -> dict[str, Any]:
+    point, smallest = row.top1, row.at(row.smallest)
+    return {
+        "rank": row.rank,
+        "model": row.model,
+        "weights": row.weights,
+        "family": row.info.family if row.info else None,
+        "top1": point.value if point else None,
+        "top1_low": point.low if point else None,
+        "top1_high": point.high if point else None,
+        "interval": point.method if point else None,
+        "top1_smallest": smallest.value if smallest else None,
+        **{name: _mean(row, name) for name in ("top5", "balanced_accuracy", "nll", "ece")},
+        "difference_to_best": row.comparison.difference if row.comparison else None,
+        "p_holm": row.comparison.p_holm if row.comparison else None,
+        "params": row.params,
+        "macs": row.macs,
+        "activations": row.profile.activations if row.profile else None,
+        "train_img_per_s": row.train_img_per_s,
+        "inference_img_per_s": row.inference_img_per_s,
+        "latency_ms": row.latency_ms,
+        "peak_bytes": max((r.train.peak_bytes or 0 for r in row.of_size(row.largest) if r.train), default=0) or None,
+        "train_s": sum(r.train.train_s for r in row.runs if r.train) if row.runs else None,
+        "lr": row.chosen_lr,
+        "lr_at_edge": row.lr_at_edge if row.runs else None,
+        "seeds": len(point.per_seed) if point else 0,
+        "notes": "; ".join(note.short for note in row.notes),
+        "status": row.status,
+        "reason": row.notes[0].long if row.status != "complete" and row.notes else None,
+    }
+
+
+def _mean(row: Row, metric: str) -> float | None:
+    """Mean over seeds of one test metric at the largest train size; None where a run lacks it."""
+    values = [getattr(r.test, metric) for r in row.of_size(row.largest)]
+    return fmean(values) if values and None not in values else None

@@ -1,0 +1,112 @@
+"""Build one model for a protocol: its image size, its classes, its regularisation, its initial weights."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.models.geometry import read_geometry
+from bench.models.weights import load_checkpoint, published_weights
+from bench.models.zoo import REMOTE, Entry, resolve
+from bench.records import ModelInfo
+
+if TYPE_CHECKING:
+    from torch import nn
+
+SCRATCH = "from scratch"
+NAMED_STRAYS = 5
+"""How many departures from the recipe are named."""
+
+
+def build(
+    name: str,
+    *,
+    num_classes: int,
+    img_size: int,
+    drop: float = 0.0,
+    drop_path: float = 0.0,
+    pretrained: bool = False,
+    checkpoint: Path | None = None,
+    seed: int = 0,
+    known: ModelInfo | None = None,
+) -> tuple[nn.Module, ModelInfo]:
+    """The model `name` for images [b, 3, img_size, img_size] and `num_classes` logits, and what it is.
+
+    `seed` decides the initial weights. `known` is what an earlier call with the same arguments said of it (another
+    seed changes nothing), so that it is not found out twice. Raises CheckpointError for weights that do not fit.
+    """
+    import torch
+
+    import bench.models.cvt  # noqa: F401  registers CvT with timm
+
+    entry = resolve(name)
+    asked = {"img_size": img_size, "drop_rate": drop, "drop_path_rate": drop_path}
+    torch.manual_seed(seed)
+    if pretrained and checkpoint is None:
+        model, provenance = published_weights(entry.builder, lambda **k: _create(entry, num_classes, asked, **k)[0])
+        accepted = _accepted(entry, num_classes, asked)
+    else:
+        model, accepted = _create(entry, num_classes, asked)
+        provenance = SCRATCH if checkpoint is None else load_checkpoint(model, checkpoint)
+    if known is not None:
+        return model, known
+    return model, _describe(entry, model, provenance, asked, accepted)
+
+
+def _create(entry: Entry, num_classes: int, asked: dict[str, Any], **more: Any) -> tuple[nn.Module, list[str]]:
+    """timm's model with as many of the optional arguments as it takes, and their names."""
+    import timm
+
+    wanted = dict(asked)
+    while True:
+        try:
+            model: nn.Module = timm.create_model(entry.builder, num_classes=num_classes, **wanted, **more)
+        except TypeError as error:
+            refused = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+            if refused is None or refused.group(1) not in wanted:
+                raise
+            del wanted[refused.group(1)]
+            continue
+        return model, list(wanted)
+
+
+def _accepted(entry: Entry, num_classes: int, asked: dict[str, Any]) -> list[str]:
+    """The optional arguments that an architecture takes, found on the meta device."""
+    import torch
+
+    if entry.builder.startswith(REMOTE):
+        return list(asked)
+    with torch.device("meta"):
+        return _create(entry, num_classes, asked)[1]
+
+
+def _describe(entry: Entry, model: nn.Module, provenance: str, asked: dict[str, Any], accepted: list[str]) -> ModelInfo:
+    rates = {k: float(v) for k, v in asked.items() if k != "img_size"}
+    given = {k: v for k, v in rates.items() if k in accepted}
+    return ModelInfo(
+        name=entry.name,
+        builder=entry.builder,
+        family=entry.family,
+        paper=entry.paper,
+        year=entry.year,
+        params=sum(p.numel() for p in model.parameters()),
+        provenance=provenance,
+        regularisation=given,
+        recipe_diff=[f"takes no {k}" for k, v in rates.items() if v > 0 and k not in given] + strays(model, rates),
+        geometry=read_geometry(model, asked["img_size"]),
+    )
+
+
+def strays(model: nn.Module, rates: dict[str, float]) -> list[str]:
+    """Dropout and stochastic depth that a built model brings although the protocol did not ask for it."""
+    from timm.layers.drop import DropPath
+    from torch import nn
+
+    found = []
+    for name, module in model.named_modules():
+        if isinstance(module, nn.modules.dropout._DropoutNd) and module.p not in (0, rates["drop_rate"]):
+            found.append(f"{name} drops {module.p:g}")
+        if isinstance(module, DropPath) and (module.drop_prob or 0.0) > rates["drop_path_rate"] + 1e-6:
+            found.append(f"{name} drops paths with {module.drop_prob:g}")
+    return found if len(found) <= NAMED_STRAYS else [*found[:NAMED_STRAYS], f"and {len(found) - NAMED_STRAYS} more"]

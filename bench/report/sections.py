@@ -1,0 +1,151 @@
+"""What stands below a table in `leaderboard.md`: pictures, comparisons, sweeps, per-seed values, failures."""
+
+from __future__ import annotations
+
+from bench.analysis.board import Board
+from bench.analysis.confusions import most_confused, pooled_confusion
+from bench.analysis.notes import reasons
+from bench.analysis.rows import Row
+from bench.report.figures import FIGURES
+from bench.report.names import picture_names
+from bench.report.words import NOTHING, link, p_value, percent, pipe_table, plain, points, rate
+
+
+def sections(board: Board, below: str) -> list[str]:
+    """The sections below a board's table; those that would be empty are left out."""
+    found = [
+        _how_to_read(board),
+        _figures(board, below),
+        _comparisons(board),
+        _sweep(board),
+        _per_seed(board),
+        _confusions(board, below),
+        _starts(board),
+        _failures(board),
+    ]
+    return [section for section in found if section]
+
+
+def _how_to_read(board: Board) -> str:
+    methods = {row.top1.method for row in board.rows if row.top1}
+    interval = {
+        "wilson": "intervals of a single seed are Wilson's and show test-set uncertainty only",
+        "bootstrap": "intervals of several seeds come from a hierarchical bootstrap over seeds and test images",
+        "none": "an unknown interval means that predictions are missing",
+    }
+    told = "; ".join(text for method, text in interval.items() if method in methods)
+    return (
+        "Rows are ordered by rank. A model shares the rank of the best model that has none yet if the two cannot be "
+        "told apart at 5 % (paired, Holm-adjusted) or differ by less than half a point. "
+        + (f"Of the 95 % intervals: {told}. " if told else "")
+        + "Speeds are of this machine; inference is float32, model only."
+    )
+
+
+def _figures(board: Board, below: str) -> str:
+    if not any(row.points for row in board.rows):
+        return ""
+    images = [f"![{text}](figures/{below}{name}.svg)" for name, (text, _) in FIGURES.items()]
+    return "### Figures\n\n" + "\n\n".join(images)
+
+
+def _comparisons(board: Board) -> str:
+    rows = [
+        [
+            plain(row.name),
+            points(found.difference),
+            f"{found.p:.3g}",
+            p_value(found.p_holm),
+            found.test,
+            str(found.seeds),
+        ]
+        for row in board.rows
+        if (found := row.comparison) is not None
+    ]
+    if not rows:
+        return ""
+    best = next(row.comparison.best for row in board.rows if row.comparison)
+    table = pipe_table(["model", "difference, points", "p", "p (Holm)", "test", "seeds"], rows, right=(1, 2, 3, 5))
+    return (
+        f"### Compared with {plain(best)}\n\nAt the largest train size, on the same seeds and test images: exact "
+        f"McNemar test for one seed, paired bootstrap for several.\n\n{table}"
+    )
+
+
+def _sweep(board: Board) -> str:
+    swept = [row for row in board.rows if row.trials]
+    if not swept:
+        return ""
+    rates = sorted({trial.lr for row in swept for trial in row.trials})
+    rows = []
+    for row in swept:
+        by_rate = {trial.lr: trial for trial in row.trials}
+        cells = [
+            "" if (t := by_rate.get(lr)) is None
+            else "failed" if t.dev_loss is None
+            else f"{'**' * (lr == row.chosen_lr)}{t.dev_loss:.3f}{'**' * (lr == row.chosen_lr)} ({percent(t.dev_top1)})"
+            for lr in rates
+        ]  # fmt: skip
+        rows.append([plain(row.name), *cells, rate(row.chosen_lr), "edge of the grid" if row.lr_at_edge else ""])
+    table = pipe_table(["model", *map(rate, rates), "chosen", ""], rows, right=range(1, len(rates) + 2))
+    edge = (
+        "\n\nWhere the chosen rate is at the edge of the grid, a better one may lie outside."
+        if any(row.lr_at_edge for row in swept)
+        else ""
+    )
+    return (
+        "### Learning rates\n\nDev loss (dev top-1 %) of every trial, at the largest train size; the lowest loss is "
+        f"chosen and used at all sizes and seeds.\n\n{table}{edge}"
+    )
+
+
+def _per_seed(board: Board) -> str:
+    rows = []
+    for row in board.rows:
+        for point in reversed(row.points):
+            values = [percent(point.per_seed.get(seed)) for seed in board.seeds]
+            interval = NOTHING if point.low is None else f"{percent(point.low)}–{percent(point.high)}"
+            rows.append([plain(row.name), f"{point.size:,}", percent(point.value), interval, *values])
+    if not rows:
+        return ""
+    headers = ["model", "n", "top-1 %", "95 % interval", *(f"seed {seed}" for seed in board.seeds)]
+    return "### Every train size and seed\n\n" + pipe_table(headers, rows, right=range(1, len(headers)))
+
+
+def _confusions(board: Board, below: str) -> str:
+    names = picture_names(board)
+    rows = []
+    for row in board.rows:
+        counts = pooled_confusion(row)
+        if counts is None:
+            continue
+        worst = most_confused(counts, 3)
+        classes = board.data.classes
+        pairs = ", ".join(f"{classes[p.true]} → {classes[p.predicted]} ({percent(p.share)} %)" for p in worst)
+        base = f"confusion/{below}{names[row.name]}"
+        links = " · ".join([link("matrix", f"{base}.svg"), link("CSV", f"{base}.csv"), link("classes", f"{base}.md")])
+        rows.append([plain(row.name), plain(pairs) or NOTHING, links])
+    if not rows:
+        return ""
+    return "### Confusions\n\n" + pipe_table(["model", "most confused: true → predicted", "files"], rows)
+
+
+def _starts(board: Board) -> str:
+    rows = [
+        [plain(row.name), plain(row.info.provenance), plain("; ".join(row.info.recipe_diff)) or "none", _paper(row)]
+        for row in board.rows
+        if row.info is not None
+    ]
+    if not rows:
+        return ""
+    table = pipe_table(["model", "initial weights", "differences from the common recipe", "paper"], rows)
+    return f"### Where each model starts from\n\n{table}"
+
+
+def _paper(row: Row) -> str:
+    return plain(row.info.paper) or NOTHING if row.info else NOTHING
+
+
+def _failures(board: Board) -> str:
+    lines = [f"- {plain(row.name)}: {plain('; '.join(reasons(row.failed)))}" for row in board.rows if row.failed]
+    return "### Failed\n\n" + "\n".join(lines) if lines else ""

@@ -1,0 +1,147 @@
+"""What stands above a table: under which protocol, on which data and machine, by which command it came about."""
+
+from __future__ import annotations
+
+from bench.analysis.board import Board
+from bench.analysis.rows import Row
+from bench.records import Environment
+from bench.report.words import listing, p_value, percent, plural, rate
+
+LIBRARIES = ("torch", "timm")
+"""Libraries named in the stamp; the records have them all."""
+
+
+def title(board: Board) -> str:
+    """`digits · quick · AMD EPYC, 2 threads, fp32`."""
+    threads = f", {plural(board.key.threads, 'thread')}" if board.key.threads else ""
+    return f"{board.data.dataset} · {board.preset} · {board.key.hardware}{threads}, {board.key.precision}"
+
+
+def stamp(board: Board) -> list[tuple[str, str]]:
+    """(label, text) of every fact a reader needs to judge the table by."""
+    return [
+        ("Protocol", _protocol(board)),
+        ("Data", _data(board)),
+        ("Machine", _machine(board)),
+        ("Software", _software(board)),
+    ]
+
+
+def commands(board: Board) -> list[str]:
+    """The distinct commands that made the board's runs, newest last."""
+    return list(dict.fromkeys(e.command for e in board.environments if e.command))
+
+
+def caveat(board: Board) -> str | None:
+    """What too few seeds mean; None with three or more."""
+    if not board.exploratory:
+        return None
+    if len(board.seeds) == 1:
+        return (
+            "Exploratory: one seed. Intervals say only how much depends on which images the test set holds (test-set "
+            "uncertainty only), not on the luck of training: with another seed, ranks may change."
+        )
+    return "Exploratory: two seeds, from which the spread over seeds is hardly known; intervals are wide accordingly."
+
+
+def takeaway(board: Board) -> str:
+    """One sentence that says who is ahead and who cannot be told apart."""
+    ranked = [row for row in board.rows if row.rank is not None]
+    if not ranked:
+        return "No model has a result at the largest train size yet."
+    size = f"{plural(board.train_sizes[-1], 'training image')}"
+    if all(_guesses(row, board.guessing_level) for row in ranked):
+        return f"At {size} no model can be told apart from always naming the most frequent class."
+    first = [row for row in ranked if row.rank == 1]
+    behind = [row for row in ranked if row.rank != 1]
+    scores = ", ".join(f"{row.name} {percent(row.top1.value)} %" for row in first if row.top1)
+    if len(ranked) == 1:
+        return f"{scores} at {size}; it is the only model with a result."
+    if len(first) == len(ranked):
+        return f"At {size} none of the {len(ranked)} models can be told apart from the best: {scores}."
+    rest = _gap(behind[0])
+    if len(first) == 1:
+        return f"At {size} {first[0].name} is first with {percent(_value(first[0]))} %, {rest}."
+    names = listing([row.name for row in first])
+    return f"At {size} {names} share first place and cannot be told apart ({scores}), {rest}."
+
+
+def _gap(row: Row) -> str:
+    found = row.comparison
+    if found is None or found.difference is None:
+        return f"ahead of {row.name}"
+    p = p_value(found.p_holm)
+    return f"{-100 * found.difference:.1f} points ahead of {row.name} (p {p if '<' in p else f'= {p}'})"
+
+
+def _value(row: Row) -> float | None:
+    return row.top1.value if row.top1 else None
+
+
+def _guesses(row: Row, level: float | None) -> bool:
+    return level is not None and row.top1 is not None and row.top1.low is not None and row.top1.low <= level
+
+
+def _protocol(board: Board) -> str:
+    p = board.protocol.get
+    tried = f"{p('lr_trials')} learning rates around {rate(p('lr'))} tried on dev for every model"
+    if p("lr_trials") == 1:
+        tried = f"learning rate {rate(p('lr'))}, not tuned"
+    budget = f"{p('epochs'):g} epochs" if p("epochs") else f"{plural(p('samples_seen') or 0, 'image')} seen"
+    sizes = ", ".join(f"{size:,}" for size in board.train_sizes)
+    parts = [
+        f"{board.preset} {board.key.protocol_id[:8]}",
+        f"{budget} per run at every train size",
+        f"batch {p('batch_size')}, AdamW, weight decay {p('weight_decay'):g}",
+        f"warm-up {100 * (p('warmup_fraction') or 0):.0f} %, cosine to zero, clipping {p('clip_grad'):g}",
+        f"label smoothing {p('smoothing'):g}, dropout {p('drop'):g}, drop-path {p('drop_path'):g}",
+        tried,
+        f"augmentation {p('augment')}",
+        f"BatchNorm statistics from {p('bn_samples') or 'running averages, no'} images",
+        f"training in {board.key.precision}, evaluation in fp32",
+        f"{p('img_size')} px",
+        f"train sizes {sizes}",
+        f"{'seed' if len(board.seeds) == 1 else 'seeds'} {', '.join(map(str, board.seeds))}",
+    ]
+    return "; ".join(parts)
+
+
+def _data(board: Board) -> str:
+    data = board.data
+    near = data.near_duplicates_train_test
+    largest = board.rows[0].runs[-1].subset if board.rows and board.rows[0].runs else None
+    dev = f" ({largest.dev_size:,} held out as dev)" if largest else ""
+    parts = [
+        f"{data.dataset} {data.fingerprint[:12]}",
+        f"{len(data.classes):,} classes",
+        f"{data.n_train:,} training images{dev}, {data.n_test:,} test images",
+        f"{plural(data.duplicates_train_test, 'test image')} also in train",
+        f"near duplicates {'not computed' if near is None else f'{near:,}'}",
+        f"{plural(data.n_corrupt, 'corrupt image')} skipped",
+        *data.notes,
+    ]
+    return "; ".join(parts)
+
+
+def _machine(board: Board) -> str:
+    newest = board.environments[-1]
+    memory = f", {newest.memory_bytes / 2**30:.0f} GiB memory" if newest.memory_bytes else ""
+    threads = plural(newest.threads, "thread")
+    return f"{board.key.hardware} ({newest.device}), {threads}, {board.key.precision}{memory}; {newest.platform}"
+
+
+def _software(board: Board) -> str:
+    found = board.environments
+    parts = [
+        f"{name} {', '.join(dict.fromkeys(e.versions[name] for e in found if name in e.versions))}"
+        for name in LIBRARIES
+        if any(name in e.versions for e in found)
+    ]
+    parts.append(f"Python {', '.join(dict.fromkeys(e.python for e in found))}")
+    parts.append(f"commit {', '.join(dict.fromkeys(map(_commit, found)))}")
+    return "; ".join(parts)
+
+
+def _commit(environment: Environment) -> str:
+    dirty = " (with uncommitted changes)" if environment.git_dirty else ""
+    return f"{environment.git_commit[:12]}{dirty}" if environment.git_commit else "unknown"
