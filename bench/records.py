@@ -8,56 +8,19 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from bench.data.info import DataInfo as DataInfo
+from bench.models.info import Geometry as Geometry
+from bench.models.info import ModelInfo as ModelInfo
+from bench.models.info import Stage as Stage
+from bench.values import Frozen
 
 SCHEMA_VERSION = 1
 """Version of both record kinds; a record of another version is named and left out of a board."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class DataInfo(_Frozen):
-    """A dataset as it was used: what it holds, and the fingerprint of its content."""
-
-    dataset: str
-    """The name asked for, such as `digits` or `torch/cifar10`; a folder is named by its last part."""
-    fingerprint: str
-    """SHA-256 over all decoded pixels and labels of all splits, at the cached size."""
-    classes: list[str]
-    """Class names, in label order."""
-    n_train: int
-    """Images in the train split, the dev part included."""
-    n_test: int
-    """Images in the test split."""
-    train_counts: list[int] = Field(default_factory=list)
-    """Images per class in the train split, in label order."""
-    channels: int
-    """Channels as stored (1 or 3); grey images are shown to models as three equal channels."""
-    native_px: int | None
-    """Side of the source's images in pixels before resizing; None where they differ."""
-    cached_px: int | None
-    """Side of the decoded images in the cache, in pixels; None where images are streamed."""
-    mean: list[float]
-    """Per-channel mean of the train split, pixels scaled to 0..1."""
-    std: list[float]
-    """Per-channel standard deviation of the train split, pixels scaled to 0..1."""
-    flip: bool
-    """Whether a horizontal flip keeps the label (not so for digits and street numbers)."""
-    corrupt: list[str] = Field(default_factory=list)
-    """Images that did not decode: skipped, by name (at most the first 100)."""
-    n_corrupt: int = 0
-    """How many images did not decode."""
-    duplicates_train_test: int = 0
-    """Test images whose decoded pixels also stand in the train split."""
-    near_duplicates_train_test: int | None = None
-    """Test images whose 64-bit difference hash is the same as a train image's; None where not computed."""
-    notes: list[str] = Field(default_factory=list)
-    """What a reader should know, such as that the test split was carved from the only split there was."""
-
-
-class SubsetInfo(_Frozen):
+class SubsetInfo(Frozen):
     """The training images of one run."""
 
     size: int
@@ -70,60 +33,7 @@ class SubsetInfo(_Frozen):
     """SHA-256 of the dev indices."""
 
 
-class Stage(_Frozen):
-    """The grid of features that one stage of a model works on."""
-
-    name: str
-    """The module's name in the model, or a short word such as `stage 2`."""
-    height: int
-    """Rows of the feature or token grid."""
-    width: int
-    """Columns of the feature or token grid."""
-    channels: int
-    """Channels or embedding width."""
-    window: int | None = None
-    """Side of the attention window in cells of the grid; None where there is no window."""
-    keys: int | None = None
-    """Keys that each query attends to; None where there is no attention."""
-
-
-class Geometry(_Frozen):
-    """What a model makes of an image of the protocol's size, read off the built module."""
-
-    img_size: int
-    """Side of the input image in pixels."""
-    stages: list[Stage]
-    """Grids in forward order."""
-    degenerate: list[str] = Field(default_factory=list)
-    """Why conclusions about locality or attention do not hold at this size; empty where it is sound."""
-
-
-class ModelInfo(_Frozen):
-    """A model as it was built."""
-
-    name: str
-    """The name on the board."""
-    builder: str
-    """The timm architecture name that built it."""
-    family: str
-    """`CNN`, `ViT`, `Swin`, `Hybrid`, `RNN` or `other`."""
-    paper: str = ""
-    """Authors and year of the paper."""
-    year: int | None = None
-    """Year of the paper."""
-    params: int
-    """Parameters with the head for this dataset."""
-    provenance: str = "from scratch"
-    """Where the initial weights come from."""
-    regularisation: dict[str, float] = Field(default_factory=dict)
-    """Rates that the protocol set, as far as this model has them (`drop_rate`, `drop_path_rate`)."""
-    recipe_diff: list[str] = Field(default_factory=list)
-    """Where this model could not follow the common recipe; empty for most."""
-    geometry: Geometry | None = None
-    """Grids per stage; None where the module does not tell."""
-
-
-class Environment(_Frozen):
+class Environment(Frozen):
     """The machine and software that produced a record."""
 
     hardware: str
@@ -150,7 +60,7 @@ class Environment(_Frozen):
     """Physical memory of the machine."""
 
 
-class EvalMetrics(_Frozen):
+class EvalMetrics(Frozen):
     """How a trained model does on one split, in float32 and eval mode."""
 
     n: int
@@ -171,7 +81,7 @@ class EvalMetrics(_Frozen):
     """Recall per class; None for a class without images."""
 
 
-class TrialResult(_Frozen):
+class TrialResult(Frozen):
     """One learning-rate trial, judged on dev."""
 
     lr: float
@@ -182,7 +92,7 @@ class TrialResult(_Frozen):
     """Dev accuracy; None where the trial failed."""
 
 
-class TrainMetrics(_Frozen):
+class TrainMetrics(Frozen):
     """What training did."""
 
     steps: int
@@ -225,7 +135,7 @@ class TrainMetrics(_Frozen):
     """Peak memory: allocated on a GPU, resident size of the worker process on a CPU."""
 
 
-class Failure(_Frozen):
+class Failure(Frozen):
     """Why a cell has no result."""
 
     kind: str
@@ -236,7 +146,7 @@ class Failure(_Frozen):
     """The last lines of the traceback, for whoever looks into it."""
 
 
-class CellSpec(_Frozen):
+class CellSpec(Frozen):
     """The exact request of a cell; its content hash names the cell."""
 
     kind: Literal["trial", "run"]
@@ -263,7 +173,7 @@ class CellSpec(_Frozen):
     """`scratch`, `pretrained`, or `sha256:…` of a checkpoint file."""
 
 
-class RunRecord(_Frozen):
+class RunRecord(Frozen):
     """What a cell leaves, whether it succeeded or failed."""
 
     schema_version: int = SCHEMA_VERSION
@@ -296,7 +206,7 @@ class RunRecord(_Frozen):
     """Why there is no result; None where there is one."""
 
 
-class Timing(_Frozen):
+class Timing(Frozen):
     """Repeated timings of one operation."""
 
     batch_size: int
@@ -313,7 +223,7 @@ class Timing(_Frozen):
     """`batch_size` divided by the median."""
 
 
-class ProfileRecord(_Frozen):
+class ProfileRecord(Frozen):
     """What one model costs at one image size on one device."""
 
     schema_version: int = SCHEMA_VERSION

@@ -77,11 +77,11 @@ def resample_images(correct: Correct, draws: int = DRAWS) -> Resampled:
     result = np.empty((runs, draws), dtype=np.float32)
     for start in range(0, draws, _CHUNK):
         size = min(_CHUNK, draws - start)
-        counts = np.empty((images, size), dtype=np.float32)
+        counts = np.empty((size, images), dtype=np.float32)
         for k in range(size):
             drawn = rng.integers(0, images, images, dtype=np.int32)
-            counts[:, k] = np.bincount(drawn, minlength=images)
-        result[:, start : start + size] = values @ counts / images
+            counts[k] = np.bincount(drawn, minlength=images)
+        result[:, start : start + size] = values @ counts.T / images
     return result
 
 

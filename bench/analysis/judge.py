@@ -20,8 +20,9 @@ from bench.store import Records
 
 Correct = NDArray[np.bool_]
 
-NO_PREDICTIONS = "there are no per-image predictions at the largest train size to compare with."
+NO_PREDICTIONS = "there are no per-image predictions at the largest train size that fit its record."
 OTHER_IMAGES = "its predictions are for other test images, or in another order, than those of the other rows."
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -51,15 +52,21 @@ class Evidence:
             self.correct = {run: hits for run, hits in self.correct.items() if run not in self.misaligned}
 
     def _load(self, records: Records, run: RunRecord, images: dict[str, str]) -> None:
+        """Keep a run's hits and the digest of its images, if there are predictions and they are those of its record."""
         try:
             arrays = records.predictions(run.id)
             index, label, prediction = arrays["index"], arrays["label"], arrays["prediction"]
         except KeyError:
             return
+        if not index.shape == label.shape == prediction.shape or run.test is None:
+            return
+        hits = np.asarray(prediction == label)
+        if len(hits) != run.test.n or abs(float(hits.mean()) - run.test.top1) > _ROUNDING:
+            return
         digest = hashlib.sha256(np.ascontiguousarray(index, dtype=np.int64).tobytes())
         digest.update(np.ascontiguousarray(label, dtype=np.int64).tobytes())
         images[run.id] = digest.hexdigest()
-        self.correct[run.id] = np.asarray(prediction == label)
+        self.correct[run.id] = hits
 
     @cached_property
     def resampled(self) -> dict[str, Resampled]:
@@ -108,7 +115,8 @@ def judge(rows: Sequence[Row], records: Records) -> tuple[list[Row], dict[str, s
         (row for row in pointed if row.top1 is not None and row.name not in refused),
         key=lambda row: (-(row.top1.value if row.top1 else 0.0), row.name),
     )
-    others = [row for row in pointed if row not in able]
+    compared = {row.name for row in able}
+    others = [row for row in pointed if row.name not in compared]
     return [*_ranked(able, evidence), *sorted(others, key=_unranked_order)], refused
 
 

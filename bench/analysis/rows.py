@@ -202,9 +202,13 @@ def make_rows(
     `settled` are the runs and trials of one board, one per cell; `sizes` and `seeds` are those of the protocol.
     A model of which there is nothing but trials, one of them good, is still on its way and has no row.
     """
-    names = sorted({(r.cell.model, r.cell.weights) for r in settled if r.cell.kind == "run" or r.status == "failed"})
+    groups: dict[tuple[str, str], list[RunRecord]] = {}
+    for record in settled:
+        groups.setdefault((record.cell.model, record.cell.weights), []).append(record)
     return [
-        _row([r for r in settled if (r.cell.model, r.cell.weights) == name], profiles, sizes, seeds) for name in names
+        _row(group, profiles, sizes, seeds)
+        for _, group in sorted(groups.items())
+        if any(r.cell.kind == "run" or r.status == "failed" for r in group)
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -16,9 +17,9 @@ from torch.nn.functional import interpolate
 from bench.data.augment import Augment
 from bench.data.cache import content_folder
 from bench.data.decode import usable_cpus
+from bench.data.info import DataInfo
 from bench.data.stream import Stream
 from bench.errors import UsageError
-from bench.records import DataInfo
 
 RESIDENT_PART = 0.4
 """Largest part of the device's memory that decoded images may take."""
@@ -140,6 +141,7 @@ class Streamed:
             num_workers=self.workers,
             collate_fn=_stack,
             pin_memory=self.device.type == "cuda",
+            multiprocessing_context=_loader_context() if self.workers else None,
         )
         for pixels in loader:
             yield pixels.to(self.device, non_blocking=True)
@@ -165,9 +167,10 @@ def epochs(indices: NDArray[np.int64], steps: int, batch_size: int, seed: int) -
     generator = torch.Generator().manual_seed(_seed(seed, _ORDER))
     waiting = np.empty(0, np.int64)
     for _ in range(steps):
-        missing = batch_size - len(waiting)
-        orders = [torch.randperm(len(indices), generator=generator) for _ in range(-(-missing // len(indices)))]
-        waiting = np.concatenate([waiting, *(indices[order.numpy()] for order in orders)])
+        if (missing := batch_size - len(waiting)) > 0:
+            passes = range(-(-missing // len(indices)))
+            orders = [torch.randperm(len(indices), generator=generator).numpy() for _ in passes]
+            waiting = np.concatenate([waiting, *(indices[order] for order in orders)])
         yield waiting[:batch_size]
         waiting = waiting[batch_size:]
 
@@ -191,6 +194,11 @@ def _memory_bytes(device: torch.device) -> int:
     import psutil
 
     return int(psutil.virtual_memory().total)
+
+
+def _loader_context() -> str | None:
+    """Fork, where it is sound: loader processes only decode, and any other way each pass waits for new interpreters."""
+    return "fork" if sys.platform == "linux" else None
 
 
 def _stack(images: list[NDArray[np.uint8]]) -> Tensor:

@@ -22,8 +22,8 @@ from bench.data.decode import (
     square_side,
 )
 from bench.data.examples import JPEG_NOTE, Source, Split, check_classes, shown_name
+from bench.data.info import DataInfo
 from bench.data.stream import StreamWriter
-from bench.records import DataInfo
 
 if TYPE_CHECKING:
     from bench.data.decode import Pixels

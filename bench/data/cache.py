@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from bench.data.info import DataInfo
 from bench.data.sources import Request, identity, open_source, parse
 from bench.errors import UsageError
-from bench.records import DataInfo
 
 FORMAT = 1
 """Version of what is written and of how pixels are decoded; another version is prepared anew."""

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.models.geometry import read_geometry
+from bench.models.info import ModelInfo
 from bench.models.weights import load_checkpoint, published_weights
 from bench.models.zoo import REMOTE, Entry, resolve
-from bench.records import ModelInfo
 
 if TYPE_CHECKING:
     from torch import nn

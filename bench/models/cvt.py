@@ -82,9 +82,11 @@ class ConvProjection(nn.Module):
             kernel = kernel * scale.view(-1, 1, 1, 1)
             bias = torch.addcmul(bn.bias, bn.running_mean, scale, value=-1)  # type: ignore[call-overload]
         x = F.conv2d(x, kernel, bias, conv.stride, padding, groups=conv.groups)
+        tokens = x.permute(0, 2, 3, 1).flatten(1, 2)
         if self.training:
-            x = bn(x)
-        return x.permute(0, 2, 3, 1).flatten(1, 2)
+            # One row a token: the norm's backward pass is several times slower on a map cut out of other tokens.
+            tokens = bn(tokens.reshape(-1, tokens.shape[2], 1, 1)).view(tokens.shape)
+        return tokens
 
 
 class ConvAttention(nn.Module):
@@ -110,32 +112,44 @@ class ConvAttention(nn.Module):
         q = self._heads(self.proj_q, queries, token)
         k = self._heads(self.proj_k, keys, token)
         v = self._heads(self.proj_v, values, token)
-        mixed = F.scaled_dot_product_attention(q, k, v, scale=self.scale)
-        out: Tensor = self.proj(mixed.transpose(1, 2).flatten(2))
+        out: Tensor = self.proj(_attend(q, k, v, self.scale).transpose(1, 2).flatten(2))
         return out
 
-    def _convolve(self, grid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _convolve(self, grid: Tensor) -> tuple[Tensor, ...]:
         """Query, key and value tokens before their linear projection.
 
-        On a CPU, oneDNN's backward pass of a depthwise convolution is a hundred times slower in bfloat16 with stride 2
-        and several times slower on maps below 4×4, so there it trains in its parameters' precision, padded beforehand.
+        Training on a CPU keeps to the parameters' precision and pads maps below 4×4 beforehand: oneDNN's backward pass
+        of a depthwise convolution is some hundred times slower in bfloat16, and some five times on such maps.
         """
-        convolutions, padding = (self.conv_proj_q, self.conv_proj_k, self.conv_proj_v), 1
-        if not (self.training and grid.is_cpu):
-            x = grid.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
-            return tuple(convolution(x) for convolution in convolutions)  # type: ignore[return-value]
-        with torch.autocast("cpu", enabled=False):
-            grid = grid.to(self.conv_proj_q.conv.weight.dtype)
-            if min(grid.shape[1:3]) < 4:
-                grid, padding = F.pad(grid, (0, 0, 1, 1, 1, 1)), 0
-            x = grid.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
-            return tuple(convolution(x, padding) for convolution in convolutions)  # type: ignore[return-value]
+        device = grid.device.type
+        if self.training and grid.is_cpu:
+            with torch.autocast(device, enabled=False):
+                grid = grid.to(self.conv_proj_q.conv.weight.dtype)
+                if min(grid.shape[1:3]) < 4:
+                    return self._tokens(F.pad(grid, (0, 0, 1, 1, 1, 1)), padding=0)
+                return self._tokens(grid, padding=1)
+        if torch.is_autocast_enabled(device):
+            grid = grid.to(torch.get_autocast_dtype(device))  # once for three convolutions
+        return self._tokens(grid, padding=1)
+
+    def _tokens(self, grid: Tensor, padding: int) -> tuple[Tensor, ...]:
+        # A grid cut out of other tokens has gaps in memory; closing them here spares each convolution a copy.
+        x = grid.contiguous().permute(0, 3, 1, 2)
+        return tuple(projection(x, padding) for projection in (self.conv_proj_q, self.conv_proj_k, self.conv_proj_v))
 
     def _heads(self, projection: nn.Linear, tokens: Tensor, token: Tensor | None) -> Tensor:
         """Project and split: [b, n, c] → [b, heads, n, c / heads]."""
         if token is not None:
             tokens = torch.cat([token.to(tokens.dtype), tokens], dim=1)
         return projection(tokens).unflatten(2, (self.heads, -1)).transpose(1, 2)  # type: ignore[no-any-return]
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
+    """softmax(q·kᵀ·scale)·v, each [b, heads, n, d]; in float32 on a CPU, whose kernel for bfloat16 is the slower one."""
+    if not q.is_cpu:
+        return F.scaled_dot_product_attention(q, k, v, scale=scale)
+    with torch.autocast("cpu", enabled=False):
+        return F.scaled_dot_product_attention(q.float(), k.float(), v.float(), scale=scale).to(v.dtype)
 
 
 class Block(nn.Module):
@@ -153,9 +167,8 @@ class Block(nn.Module):
         """The first token is a class token where there is one more than the grid holds."""
         normed = self.norm1(x)
         extra = x.shape[1] - height * width
-        token = normed[:, :extra] if extra else None
-        grid = normed[:, extra:].unflatten(1, (height, width))
-        x = x + self.drop_path(self.attn(grid, token))
+        token, grid = normed.split([extra, height * width], dim=1) if extra else (None, normed)
+        x = x + self.drop_path(self.attn(grid.unflatten(1, (height, width)), token))
         return x + self.drop_path(self.mlp(self.norm2(x)))  # type: ignore[no-any-return]
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import isqrt
 from typing import TYPE_CHECKING, Any
 
-from bench.records import Geometry, Stage
+from bench.models.info import Geometry, Stage
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

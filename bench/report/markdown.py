@@ -17,6 +17,7 @@ from bench.report.words import (
     plain,
     significant,
     superscript,
+    text_table,
     with_interval,
 )
 
@@ -24,7 +25,8 @@ WIDTH = 110
 """Columns of a terminal that the printed table keeps to."""
 _RIGHT = (0, 4, 5, 6, 7, 8, 9)
 _NBSP = "\u00a0"
-_LEFT_OUT = (2, 9)
+_DISPENSABLE = (2, 9)
+_NAME_WIDTH, _NOTES_WIDTH = 24, 20
 
 
 def leaderboard(
@@ -53,21 +55,28 @@ def leaderboard(
 
 def terminal_table(board: Board) -> str:
     """A board as plain text of about `WIDTH` columns, without colours: title, table, notes, takeaway."""
-    from tabulate import tabulate
-
-    shown = [k for k in range(len(_headers(board))) if k not in _LEFT_OUT]
-    lines = [_cells(row, note_numbers(board), board) for row in board.rows]
-    table = [[_headers(board)[k] for k in shown], *([line[k] for k in shown] for line in lines)]
-    taken = sum(max(len(line[k]) for line in table) + 2 for k in range(len(shown) - 1))
-    for line in table[1:]:
-        line[-1] = textwrap.fill(line[-1], max(12, WIDTH - taken), break_long_words=False, break_on_hyphens=False)
-    align = ["right" if k in _RIGHT else "left" for k in shown]
-    body = tabulate(table[1:], headers=table[0], tablefmt="simple", disable_numparse=True, colalign=align)
     notes = [f"{superscript(number)} {_note_line(*item)}" for item, number in _numbered(board)]
-    said = [title(board), body, *([_wrap(notes)] if notes else []), _wrap([takeaway(board)])]
+    said = [title(board), _fitted(board), *([_wrap(notes)] if notes else []), _wrap([takeaway(board)])]
     if (warning := caveat(board)) is not None:
         said.append(_wrap([warning]))
     return "\n\n".join(said) + "\n"
+
+
+def _fitted(board: Board) -> str:
+    """The table in `WIDTH` columns: notes are folded; where little room is left for them, columns are left out."""
+    lines = [[_folded(header) for header in _headers(board)]]
+    lines += [_cells(row, note_numbers(board), board) for row in board.rows]
+    for line in lines:
+        line[1] = textwrap.fill(line[1], _NAME_WIDTH, break_on_hyphens=False)
+    widths = [2 + max(len(text) for line in lines for text in line[k].split("\n")) for k in range(len(lines[0]))]
+    shown = list(range(len(widths)))
+    if WIDTH - sum(widths[:-1]) < min(widths[-1], _NOTES_WIDTH):
+        shown = [k for k in shown if k not in _DISPENSABLE]
+    room = max(WIDTH - sum(widths[k] for k in shown[:-1]), _NOTES_WIDTH)
+    for line in lines[1:]:
+        line[-1] = textwrap.fill(line[-1], room, break_long_words=False, break_on_hyphens=False)
+    table = [[line[k] for k in shown] for line in lines]
+    return text_table(table[0], table[1:], [place for place, k in enumerate(shown) if k in _RIGHT])
 
 
 def note_numbers(board: Board) -> dict[str, int]:
@@ -93,6 +102,12 @@ def _section(board: Board, below: str) -> str:
             "  \n".join(f"{superscript(number)} {plain(_note_line(*item))}" for item, number in _numbered(board))
         )
     return "\n\n".join([*parts, *sections(board, below)])
+
+
+def _folded(header: str) -> str:
+    """A header on two lines: `train img/s` → `train`, `img/s`."""
+    first, _, rest = header.partition(" [" if "[" in header else " ")
+    return f"{first}\n{'[' * ('[' in header)}{rest}"
 
 
 def _headers(board: Board) -> list[str]:

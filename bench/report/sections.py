@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from bench.analysis.board import Board
 from bench.analysis.confusions import most_confused, pooled_confusion
 from bench.analysis.notes import reasons
 from bench.analysis.rows import Row
 from bench.report.figures import FIGURES
 from bench.report.names import picture_names
-from bench.report.words import NOTHING, link, p_value, percent, pipe_table, plain, points, rate
+from bench.report.words import NOTHING, link, p_value, percent, pipe_table, plain, points, setting
+
+_CROSSED = (
+    "A model whose accuracy is very uncertain may so share a better rank than one with higher accuracy that is "
+    "certain to be behind. "
+)
 
 
 def sections(board: Board, below: str) -> list[str]:
@@ -37,9 +44,17 @@ def _how_to_read(board: Board) -> str:
     return (
         "Rows are ordered by rank. A model shares the rank of the best model that has none yet if the two cannot be "
         "told apart at 5 % (paired, Holm-adjusted) or differ by less than half a point. "
+        + (_CROSSED if _crossed(board) else "")
         + (f"Of the 95 % intervals: {told}. " if told else "")
         + "Speeds are of this machine; inference is float32, model only."
     )
+
+
+def _crossed(board: Board) -> bool:
+    """Whether a row stands above one with higher accuracy, because it is too uncertain to be told apart."""
+    scores = [row.top1.value for row in board.rows if row.rank is not None and row.top1 is not None]
+    ranks = [row.rank for row in board.rows if row.rank is not None]
+    return any(a < b and rank != other for (a, b), (rank, other) in zip(pairwise(scores), pairwise(ranks), strict=True))
 
 
 def _figures(board: Board, below: str) -> str:
@@ -86,8 +101,8 @@ def _sweep(board: Board) -> str:
             else f"{'**' * (lr == row.chosen_lr)}{t.dev_loss:.3f}{'**' * (lr == row.chosen_lr)} ({percent(t.dev_top1)})"
             for lr in rates
         ]  # fmt: skip
-        rows.append([plain(row.name), *cells, rate(row.chosen_lr), "edge of the grid" if row.lr_at_edge else ""])
-    table = pipe_table(["model", *map(rate, rates), "chosen", ""], rows, right=range(1, len(rates) + 2))
+        rows.append([plain(row.name), *cells, setting(row.chosen_lr), "edge of the grid" if row.lr_at_edge else ""])
+    table = pipe_table(["model", *map(setting, rates), "chosen", ""], rows, right=range(1, len(rates) + 2))
     edge = (
         "\n\nWhere the chosen rate is at the edge of the grid, a better one may lie outside."
         if any(row.lr_at_edge for row in swept)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.analysis.board import Board
 from bench.analysis.rows import Row
 from bench.records import Environment
-from bench.report.words import listing, p_value, percent, plural, rate
+from bench.report.words import listing, p_value, percent, plural, setting
 
 LIBRARIES = ("torch", "timm")
 """Libraries named in the stamp; the records have them all."""
@@ -54,24 +54,23 @@ def takeaway(board: Board) -> str:
         return f"At {size} no model can be told apart from always naming the most frequent class."
     first = [row for row in ranked if row.rank == 1]
     behind = [row for row in ranked if row.rank != 1]
-    scores = ", ".join(f"{row.name} {percent(row.top1.value)} %" for row in first if row.top1)
+    scores = listing([f"{row.name} ({percent(_value(row))} %)" for row in first], most=6)
     if len(ranked) == 1:
-        return f"{scores} at {size}; it is the only model with a result."
+        return f"At {size} {scores} is the only model with a result."
     if len(first) == len(ranked):
         return f"At {size} none of the {len(ranked)} models can be told apart from the best: {scores}."
-    rest = _gap(behind[0])
+    following = f"next is {behind[0].name}, {_gap(behind[0])}"
     if len(first) == 1:
-        return f"At {size} {first[0].name} is first with {percent(_value(first[0]))} %, {rest}."
-    names = listing([row.name for row in first])
-    return f"At {size} {names} share first place and cannot be told apart ({scores}), {rest}."
+        return f"At {size} {scores} is first; {following}."
+    return f"At {size} {scores} share first place and cannot be told apart; {following}."
 
 
 def _gap(row: Row) -> str:
     found = row.comparison
     if found is None or found.difference is None:
-        return f"ahead of {row.name}"
+        return f"with {percent(_value(row))} %"
     p = p_value(found.p_holm)
-    return f"{-100 * found.difference:.1f} points ahead of {row.name} (p {p if '<' in p else f'= {p}'})"
+    return f"{-100 * found.difference:.1f} points behind {found.best} (p {p if '<' in p else f'= {p}'})"
 
 
 def _value(row: Row) -> float | None:
@@ -84,17 +83,17 @@ def _guesses(row: Row, level: float | None) -> bool:
 
 def _protocol(board: Board) -> str:
     p = board.protocol.get
-    tried = f"{p('lr_trials')} learning rates around {rate(p('lr'))} tried on dev for every model"
+    tried = f"{p('lr_trials')} learning rates around {setting(p('lr'))} tried on dev for every model"
     if p("lr_trials") == 1:
-        tried = f"learning rate {rate(p('lr'))}, not tuned"
+        tried = f"learning rate {setting(p('lr'))}, not tuned"
     budget = f"{p('epochs'):g} epochs" if p("epochs") else f"{plural(p('samples_seen') or 0, 'image')} seen"
     sizes = ", ".join(f"{size:,}" for size in board.train_sizes)
     parts = [
         f"{board.preset} {board.key.protocol_id[:8]}",
         f"{budget} per run at every train size",
-        f"batch {p('batch_size')}, AdamW, weight decay {p('weight_decay'):g}",
-        f"warm-up {100 * (p('warmup_fraction') or 0):.0f} %, cosine to zero, clipping {p('clip_grad'):g}",
-        f"label smoothing {p('smoothing'):g}, dropout {p('drop'):g}, drop-path {p('drop_path'):g}",
+        f"batch {p('batch_size')}, AdamW, weight decay {setting(p('weight_decay'))}",
+        f"warm-up {100 * (p('warmup_fraction') or 0):.0f} %, cosine to zero, clipping {setting(p('clip_grad'))}",
+        f"label smoothing {setting(p('smoothing'))}, dropout {setting(p('drop'))}, drop-path {setting(p('drop_path'))}",
         tried,
         f"augmentation {p('augment')}",
         f"BatchNorm statistics from {p('bn_samples') or 'running averages, no'} images",
@@ -116,7 +115,7 @@ def _data(board: Board) -> str:
         f"{len(data.classes):,} classes",
         f"{data.n_train:,} training images{dev}, {data.n_test:,} test images",
         f"{plural(data.duplicates_train_test, 'test image')} also in train",
-        f"near duplicates {'not computed' if near is None else f'{near:,}'}",
+        "near duplicates not computed" if near is None else plural(near, "near duplicate"),
         f"{plural(data.n_corrupt, 'corrupt image')} skipped",
         *data.notes,
     ]

@@ -46,7 +46,7 @@ def _board(board: Board) -> dict[str, Any]:
         "git_dirty": any(bool(e.git_dirty) for e in board.environments),
         "versions": newest.versions,
         "train_sizes": list(board.train_sizes),
-        "seed_list": list(board.seeds),
+        "seeds": list(board.seeds),
         "guessing_level": board.guessing_level,
         "protocol": board.protocol,
         "data": board.data.model_dump(mode="json"),

@@ -50,9 +50,9 @@ def p_value(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
-def rate(lr: float | None) -> str:
-    """A learning rate: `5e-04`, `0.001`."""
-    return NOTHING if lr is None else f"{lr:g}"
+def setting(value: float | None) -> str:
+    """A setting of the protocol, such as a learning rate, as short as it is exact: `0.0005`, `1e-05`."""
+    return NOTHING if value is None else f"{value:g}"
 
 
 def listing(items: Sequence[str], most: int = 12) -> str:
@@ -76,20 +76,14 @@ def plural(count: int, word: str) -> str:
 def plain(text: str) -> str:
     """Any text as Markdown that shows as exactly this text, on one line and inside a table too."""
     one_line = " ".join(text.split())
-    escaped = re.sub(r"([\\`*\[\]|~])", r"\\\1", one_line.replace("&", "&amp;").replace("<", "&lt;"))
+    inert = re.sub(r"<(?=[A-Za-z/!?])", "&lt;", re.sub(r"&(?=[#\w]+;)", "&amp;", one_line))
+    escaped = re.sub(r"([\\`*\[\]|~])", r"\\\1", inert)
     return re.sub(r"(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])", r"\\_", escaped)
 
 
 def link(text: str, path: str) -> str:
     """A Markdown link to a file below the board."""
     return f"[{plain(text)}]({quote(path)})"
-
-
-def code(text: str) -> str:
-    """Inline code that survives backticks and table bars."""
-    fence = "`" * (max((len(run) for run in re.findall(r"`+", text)), default=0) + 1)
-    pad = " " if "`" in text else ""
-    return f"{fence}{pad}{' '.join(text.split())}{pad}{fence}"
 
 
 def pipe_table(headers: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
@@ -102,3 +96,20 @@ def pipe_table(headers: Sequence[str], rows: Sequence[Sequence[str]], right: Seq
 
     rule = [f"{'-' * (w - 1)}:" if k in right else "-" * w for k, w in enumerate(widths)]
     return "\n".join([line(headers), line(rule), *(line(row) for row in rows)])
+
+
+def text_table(headers: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
+    """A table of plain text; cells and headers may have several lines. Columns in `right` are aligned to the right."""
+    folded = [[cell.split("\n") for cell in row] for row in (headers, *rows)]
+    widths = [max(len(text) for row in folded for text in row[k]) for k in range(len(headers))]
+    lines = []
+    for row in folded:
+        for height in range(max(map(len, row))):
+            texts = [cell[height] if height < len(cell) else "" for cell in row]
+            padded = [
+                t.rjust(w) if k in right else t.ljust(w) for k, (t, w) in enumerate(zip(texts, widths, strict=True))
+            ]
+            lines.append("  ".join(padded).rstrip())
+        if row is folded[0]:
+            lines.append("  ".join("-" * width for width in widths))
+    return "\n".join(lines)

@@ -39,7 +39,8 @@ def write_texts(boards: Sequence[Board], output: Path, command: str = "", proble
     document = {**boards_json(boards), "files": planned}
     _write(output / "leaderboard.md", leaderboard(boards, below, command, problems).encode())
     _write(output / "leaderboard.csv", boards_csv(boards).encode())
-    _write(output / "leaderboard.json", (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode())
+    text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
+    _write(output / "leaderboard.json", f"{text}\n".encode())
     for board, folder in zip(boards, below, strict=True):
         _write_all(output / f"confusion/{folder}", confusion_texts(board))
 

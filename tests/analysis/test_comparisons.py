@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -43,11 +44,16 @@ def test_holm_never_makes_a_p_value_smaller_nor_changes_their_order(p_values: li
     adjusted = holm(p_values)
     assert all(p <= a <= 1 for p, a in zip(p_values, adjusted, strict=True))
     order = sorted(range(len(p_values)), key=lambda k: p_values[k])
-    assert all(adjusted[a] <= adjusted[b] for a, b in zip(order, order[1:], strict=False))
+    assert all(adjusted[a] <= adjusted[b] for a, b in itertools.pairwise(order))
 
 
 def test_a_certain_difference_of_less_than_half_a_point_is_a_tie() -> None:
     assert told_apart([-0.004, -0.005, -0.2], [0.0, 0.0, 0.9]) == [False, True, False]
+
+
+def test_two_differences_that_only_look_real_one_by_one_do_not_count_together() -> None:
+    assert told_apart([-0.1], [0.03]) == [True]
+    assert told_apart([-0.1, -0.1], [0.03, 0.03]) == [False, False]
 
 
 def _differs_by(gap: float, accuracies: Sequence[float]):  # type: ignore[no-untyped-def]

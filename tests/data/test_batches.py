@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import random
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -155,6 +157,19 @@ def test_loader_processes_change_nothing(root, tmp_path, data):
     assert same(train(streamed, augment="light"), train(data, augment="light"))
     few = np.array([5, 1, 3])
     assert same(list(streamed.eval_batches("test", few, 2)), list(data.eval_batches("test", few, 2)))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="loader processes are forked on Linux only")
+def test_loader_processes_start_at_once_also_below_a_worker_that_was_not_forked(root, tmp_path, data):
+    streamed = opened(root, tmp_path, max_resident_bytes=0)
+    streamed._splits["train"].workers = 1
+    streamed._splits["train"].stream.only_a_fork_can_have_this = lambda: None
+    before = multiprocessing.get_start_method()
+    multiprocessing.set_start_method("forkserver", force=True)
+    try:
+        assert same(train(streamed, steps=2), train(data, steps=2))
+    finally:
+        multiprocessing.set_start_method(before, force=True)
 
 
 def test_images_that_only_fit_unresized_give_the_same_batches(root, cache_dir, monkeypatch):

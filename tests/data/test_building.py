@@ -101,12 +101,13 @@ def test_one_class_only_is_refused(tmp_path):
 
 
 def test_test_images_that_also_stand_in_train_are_counted(pets, tmp_path):
-    shutil.copy(pets / "train" / "cat" / "000.png", pets / "test" / "dog" / "copy.png")
+    for name in ("copy.png", "second.png"):
+        shutil.copy(pets / "train" / "cat" / "000.png", pets / "test" / "dog" / name)
     (pets / "test" / "cat" / "again.bmp").write_bytes(file_bytes(picture(2), "BMP"))
     shutil.copy(pets / "test" / "cat" / "001.png", pets / "test" / "cat" / "twice.png")
     info = prepared(pets, tmp_path / "cache")
-    assert info.duplicates_train_test == 2
-    assert info.near_duplicates_train_test == 2
+    assert info.duplicates_train_test == 3
+    assert info.near_duplicates_train_test == 3
 
 
 def test_a_recompressed_copy_is_a_near_duplicate_but_no_exact_one(tmp_path):

@@ -1,0 +1,191 @@
+"""The page and the printed table: the stamp, honest words, and no cell that breaks out of its place."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from markdown_it import MarkdownIt
+
+from bench import build_board, load_records
+from bench.analysis.board import Board
+from bench.protocol import PRESETS
+from bench.report.markdown import WIDTH, leaderboard, terminal_table
+from bench.report.stamp import caveat, takeaway
+from tests.samples import CANONICAL_FAKES, ENVIRONMENT, Fake, make_study
+
+THREE_SEEDS = replace(PRESETS["quick"], seeds=(0, 1, 2))
+EVERYTHING = ((0, 0), (1, 0), (2, 0))
+MARKDOWN = MarkdownIt("commonmark").enable("table")
+
+
+def _board(root: Path, **study: Any) -> Board:
+    make_study(root, **study)
+    return build_board(load_records(root))[0]
+
+
+def _page(board: Board, command: str = "") -> str:
+    return leaderboard([board], [""], command)
+
+
+def _cells(page: str) -> list[list[str]]:
+    """The main table's body, cell by cell, as a browser shows it."""
+    table = MARKDOWN.render(page).partition("<table>")[2].partition("</table>")[0]
+    rows = re.findall(r"<tr>(.*?)</tr>", table.partition("<tbody>")[2], re.DOTALL)
+    return [[re.sub("<[^>]+>", "", c) for c in re.findall(r"<td.*?>(.*?)</td>", row, re.DOTALL)] for row in rows]
+
+
+def test_the_stamp_names_everything_that_a_number_depends_on(tmp_path: Path) -> None:
+    environment = ENVIRONMENT.model_copy(
+        update={
+            "versions": {"torch": "2.9.1", "timm": "1.0.22"},
+            "git_commit": "abcdef0123456789",
+            "git_dirty": True,
+            "command": "python run_bench.py --models resnet50",
+        }
+    )
+    board = _board(
+        tmp_path, environment=environment, duplicates_train_test=12, near_duplicates_train_test=34, n_corrupt=2,
+        notes=["the test split is a fifth of the only split"],
+    )  # fmt: skip
+    stamp = _page(board).partition("| rank")[0]
+    for part in (
+        "quick", board.key.protocol_id[:8], "640 images seen", "batch 32", "AdamW", "weight decay 0.05", "warm-up 10 %",
+        "cosine", "label smoothing 0.1", "2 learning rates around 0.0005", "augmentation light", "32 px",
+        "train sizes 129, 388, 1,293", "seed 0", "BatchNorm statistics from 128 images", "digits",
+        board.key.data_fingerprint[:12], "10 classes", "1,437 training images", "360 test images",
+        "12 test images also in train", "34 near duplicates", "2 corrupt images", "the test split is a fifth",
+        "Test CPU", "2 threads", "fp32", "torch 2.9.1", "timm 1.0.22", "abcdef012345", "uncommitted changes",
+        "python run_bench.py --models resnet50",
+    ):  # fmt: skip
+        assert part in stamp, part
+
+
+def test_the_table_has_at_most_eleven_columns_and_links_each_model_to_its_runs(tmp_path: Path) -> None:
+    board = _board(tmp_path)
+    page = _page(board)
+    rows = _cells(page)
+    assert {len(row) for row in rows} == {11}
+    assert [row[1] for row in rows] == [row.name for row in board.rows]
+    folders = re.findall(r"\]\((runs/[^)]+)\)", page)
+    assert len(folders) == 4
+    assert all((tmp_path / folder).is_dir() for folder in folders)
+
+
+def test_one_seed_is_called_exploratory_and_its_intervals_test_set_uncertainty_only(tmp_path: Path) -> None:
+    one, three = _board(tmp_path / "1"), _board(tmp_path / "3", protocol=THREE_SEEDS)
+    assert "Exploratory: one seed" in _page(one)
+    assert "test-set uncertainty only" in _page(one)
+    assert "Exploratory" not in _page(three)
+    assert "bootstrap over seeds and test images" in _page(three)
+    two = _board(tmp_path / "2", protocol=replace(THREE_SEEDS, seeds=(0, 1)))
+    assert "two seeds" in str(caveat(two))
+
+
+def test_the_takeaway_names_the_winner_or_the_tie(tmp_path: Path) -> None:
+    clear = _board(tmp_path / "a", models=(Fake("a", 0.95), Fake("b", 0.7)))
+    assert re.search(r"a \(9\d\.\d %\) is first; next is b, \d\d\.\d points behind a \(p < 0.001\)", takeaway(clear))
+    tied = _board(tmp_path / "b", models=(Fake("a", 0.9), Fake("b", 0.9), Fake("c", 0.5)))
+    assert re.search(
+        r"[ab] \(.*\) and [ab] \(.*\) share first place and cannot be told apart; next is c", takeaway(tied)
+    )
+    equal = _board(tmp_path / "c", models=(Fake("a", 0.9), Fake("b", 0.9)))
+    assert "none of the 2 models can be told apart" in takeaway(equal)
+    alone = _board(tmp_path / "d", models=(Fake("a", 0.9),))
+    assert "the only model with a result" in takeaway(alone)
+    guesses = _board(tmp_path / "e", models=(Fake("a", 0.06), Fake("b", 0.06)))
+    assert "no model can be told apart from always naming the most frequent class" in takeaway(guesses)
+    none = _board(tmp_path / "f", models=(Fake("a", fails=EVERYTHING),))
+    assert takeaway(none) == "No model has a result at the largest train size yet."
+
+
+def test_the_sweep_of_every_model_is_printed_with_its_choice_and_a_flag_at_the_edge(tmp_path: Path) -> None:
+    page = _page(_board(tmp_path))
+    sweep = page.partition("### Learning rates")[2].partition("###")[0]
+    assert sweep.count("**0.500**") == 4
+    assert sweep.count("edge of the grid") == 4 + 1
+    inner = _page(_board(tmp_path / "3", protocol=replace(PRESETS["quick"], lr_trials=3)))
+    assert "edge of the grid" not in inner
+
+
+def test_every_seed_of_every_size_is_printed(tmp_path: Path) -> None:
+    board = _board(tmp_path, protocol=THREE_SEEDS)
+    section = _page(board).partition("### Every train size and seed")[2].partition("###")[0]
+    for row in board.rows:
+        for point in row.points:
+            values = [f"{100 * point.per_seed[seed]:.1f}" for seed in (0, 1, 2)]
+            pattern = rf"{row.name} +\| +{point.size:,} .*" + r" +\| +".join(map(re.escape, values))
+            assert re.search(pattern, section)
+
+
+def test_a_failed_model_is_the_last_row_with_its_reason(tmp_path: Path) -> None:
+    board = _board(tmp_path, models=(Fake("aaa", fails=EVERYTHING), *CANONICAL_FAKES))
+    page = _page(board)
+    assert _cells(page)[-1][:2] == ["–", "aaa"]
+    assert "aaa: failed: OutOfMemoryError: tried to allocate 2.5 GiB" in page
+    assert "aaa: failed: OutOfMemoryError" in terminal_table(board)
+
+
+def test_geometry_recipe_and_provenance_stand_on_the_page(tmp_path: Path) -> None:
+    board = _board(
+        tmp_path, models=(Fake("a", 0.9, degenerate=("only 4 tokens (2×2)",)), Fake("b", weights="pretrained"))
+    )
+    page = _page(board)
+    assert "geometry¹" in page
+    assert "¹ a: at 32 px: only 4 tokens (2×2)." in page
+    assert "timm weights a1\\_in1k" in page or "timm weights a1_in1k" in page
+
+
+def test_boards_of_different_groups_are_sections_of_their_own_and_never_mixed(tmp_path: Path) -> None:
+    make_study(tmp_path)
+    make_study(tmp_path, models=(Fake("alone"),), protocol=THREE_SEEDS, created="2026-05-01T00:00:00+00:00")
+    boards = build_board(load_records(tmp_path))
+    page = leaderboard(boards, ["", "x/"])
+    first, second = page.split("\n## ")[1:]
+    assert "alone" in first
+    assert "alone" not in second
+    assert "must not be compared" in page
+    assert "](figures/x/data_efficiency.svg)" in second
+
+
+def test_a_model_or_class_named_like_markup_shows_as_text(tmp_path: Path) -> None:
+    evil = "<script>alert(1)</script>|`[x](y)*"
+    board = _board(tmp_path, models=(Fake(evil), Fake("b", 0.6)), classes=[f"{evil}{k}" for k in range(10)])
+    html = MARKDOWN.render(_page(board))
+    assert "<script" not in html
+    assert {len(row) for row in _cells(_page(board))} == {11}
+    assert any("alert(1)" in row[1] for row in _cells(_page(board)))
+
+
+def test_records_that_were_left_out_are_named(tmp_path: Path) -> None:
+    board = _board(tmp_path)
+    assert "a/b.json: left out" in leaderboard([board], [""], problems=["a/b.json: left out: torn"])
+
+
+def test_the_command_that_writes_the_page_is_named_where_it_did_not_make_the_runs(tmp_path: Path) -> None:
+    board = _board(tmp_path)
+    assert "Page written by" in _page(board, "python run_bench.py --other")
+    assert "Page written by" not in _page(board, ENVIRONMENT.command)
+    assert "Page written by" not in _page(board, "")
+
+
+def test_no_board_makes_a_page_that_says_so() -> None:
+    assert "no run yet" in leaderboard([], [])
+
+
+@pytest.mark.parametrize("protocol", [PRESETS["quick"], PRESETS["smoke"], THREE_SEEDS])
+def test_the_printed_table_fits_a_terminal_and_holds_no_colours(tmp_path: Path, protocol: Any) -> None:
+    fakes = (
+        Fake("mobilenetv3_large_100", 0.8, degenerate=("the last map is a single cell (1×1)",), under_trained=True),
+        Fake("b", 0.1, weights="pretrained", fails=((0, 0),), under_trained=True),
+        *CANONICAL_FAKES,
+    )
+    board = _board(tmp_path, models=fakes, protocol=protocol)
+    text = terminal_table(board)
+    assert "\x1b" not in text
+    assert max(map(len, text.splitlines())) <= WIDTH
+    for row in board.rows:
+        assert row.name in text

@@ -1,0 +1,72 @@
+"""`results/README.md` explains every file and every field that is written."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from bench import build_board, load_records, records
+from bench.analysis.table import COLUMNS
+from bench.report.tables import boards_json
+from tests.samples import make_study
+
+README = (Path(__file__).parents[2] / "results" / "README.md").read_text()
+SECTIONS = {
+    records.RunRecord: "### The record",
+    records.CellSpec: "### `cell`",
+    records.DataInfo: "### `data`",
+    records.Environment: "### `environment`",
+    records.ModelInfo: "### `model`",
+    records.Geometry: "### `model.geometry`",
+    records.Stage: "### `model.geometry.stages[]`",
+    records.SubsetInfo: "### `subset`",
+    records.TrainMetrics: "### `train`",
+    records.EvalMetrics: "### `test`",
+    records.TrialResult: "### `trials[]`",
+    records.Failure: "### `failure`",
+    records.ProfileRecord: "### The profile",
+    records.Timing: "### `latency`, `inference`",
+}
+
+
+def _explained(heading: str) -> set[str]:
+    """Names in code style in the section below a heading, up to the next heading."""
+    assert f"\n{heading}\n" in README, heading
+    section = re.split(r"\n#+ ", README.partition(f"\n{heading}\n")[2])[0]
+    return set(re.findall(r"`(\w+)`", section))
+
+
+@pytest.mark.parametrize("group", SECTIONS, ids=lambda group: group.__name__)
+def test_every_field_of_a_record_is_explained_in_its_section(group: type[BaseModel]) -> None:
+    assert set(group.model_fields) <= _explained(SECTIONS[group])
+
+
+def test_every_group_of_fields_that_records_are_made_of_has_a_section() -> None:
+    groups = {
+        value
+        for value in vars(records).values()
+        if isinstance(value, type) and issubclass(value, BaseModel) and value is not BaseModel and value.model_fields
+    }
+    assert groups == set(SECTIONS)
+
+
+def test_every_column_of_the_table_is_explained() -> None:
+    assert set(COLUMNS) <= _explained("## `leaderboard.csv`")
+
+
+def test_every_field_of_the_board_json_is_explained(tmp_path: Path) -> None:
+    make_study(tmp_path)
+    document = boards_json(build_board(load_records(tmp_path)))
+    board = document["boards"][0]
+    row = next(row for row in board["rows"] if row["comparison"])
+    assert set(board) <= _explained("### A board")
+    in_row = _explained("### A row")
+    assert set(row) - set(COLUMNS) <= in_row
+    assert set(row["comparison"]) | set(row["points"][0]) | set(row["trials"][0]) | set(row["note_texts"][0]) <= in_row
+
+
+def test_every_array_of_the_predictions_is_explained() -> None:
+    assert {"index", "label", "prediction", "logits"} <= _explained("## `runs/…/predictions.npz`")

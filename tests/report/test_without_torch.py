@@ -1,0 +1,48 @@
+"""A board is redrawn from records alone: no torch, and within seconds."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.samples import CANONICAL_FAKES, make_study
+
+ROOT = Path(__file__).parents[2]
+BUILD_EVERYTHING = """
+import importlib, pkgutil, sys
+from pathlib import Path
+import bench.analysis, bench.report
+for package in (bench.analysis, bench.report):
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{package.__name__}.{module.name}")
+from bench import load_records
+from bench.report.markdown import terminal_table
+from bench.report.write import write_boards
+for board in write_boards(load_records(sys.argv[1]), Path(sys.argv[1]), ""):
+    board.to_frame()
+    terminal_table(board)
+print(sorted({"torch", "timm", "torchvision"} & set(sys.modules)))
+"""
+
+
+def test_no_module_of_analysis_or_report_ever_imports_torch_timm_or_torchvision(tmp_path: Path) -> None:
+    make_study(tmp_path, models=CANONICAL_FAKES[:1])
+    done = subprocess.run(
+        [sys.executable, "-c", BUILD_EVERYTHING, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+    assert done.stderr == ""
+
+
+def test_report_only_with_every_picture_needs_less_than_5_seconds_of_computing(tmp_path: Path) -> None:
+    make_study(tmp_path)
+    command = [sys.executable, str(ROOT / "run_bench.py"), "--report-only", "--output", str(tmp_path)]
+    before = os.times()
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    after = os.times()
+    assert "swin_t" in done.stdout
+    assert (tmp_path / "confusion" / "swin_t.png").exists()
+    spent = after.children_user + after.children_system - before.children_user - before.children_system
+    assert spent < 5
