@@ -87,15 +87,19 @@ def _run(options: Options, command: str) -> int:
 
 
 def _report(options: Options, command: str, plan: Plan | None, code: int) -> int:
-    """Write every board of the output folder; print that of `plan`, or all."""
-    from bench.report.write import write_boards
+    """Write every board of the output folder; print that of `plan`, or all. Text does not wait for pictures."""
+    from bench.analysis.board import build_board
+    from bench.report.write import write_pictures, write_texts
     from bench.store import load_records
 
     records = load_records(options.study.output)
     for problem in records.problems:
         log.warning("%s", problem)
-    boards = write_boards(records, options.study.output, command=command)
+    boards = build_board(records)
+    write_texts(boards, options.study.output, command, records.problems)
     _print_boards(options, [b for b in boards if plan is None or _is_of(b, plan)])
+    sys.stdout.flush()
+    write_pictures(boards, options.study.output)
     log.info("written: %s", options.study.output / "leaderboard.md")
     return code
 

@@ -18,7 +18,7 @@ import os
 import re
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -172,12 +172,12 @@ class Records:
     folders: dict[str, Path] = field(default_factory=dict)
     """Folder of each record id, relative to `root`."""
 
-    def predictions(self, run_id: str) -> dict[str, NDArray[np.generic]]:
-        """Arrays of one run's `predictions.npz`; raises KeyError where there are none."""
+    def predictions(self, run_id: str, names: Collection[str] | None = None) -> dict[str, NDArray[np.generic]]:
+        """Arrays of one run's `predictions.npz`, or only those in `names`; raises KeyError where there are none."""
         path = self.root / self.folders[run_id] / PREDICTIONS
         try:
             with np.load(path, allow_pickle=False) as arrays:
-                return {name: arrays[name] for name in arrays.files}
+                return {name: arrays[name] for name in arrays.files if names is None or name in names}
         except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
             raise KeyError(run_id) from error
 

@@ -117,6 +117,8 @@ class Fake:
     """(position of the train size, seed) of cells that fail."""
     under_trained: bool = False
     """Whether its dev loss still falls."""
+    best_trial: int = 1
+    """Which of the learning rates tried has the lowest dev loss."""
 
 
 CANONICAL_FAKES = (
@@ -208,7 +210,11 @@ def _trials(model: Fake, protocol: Protocol) -> list[TrialResult]:
         return []
     rates = protocol.learning_rates()
     return [
-        TrialResult(lr=lr, dev_loss=0.5 + 0.1 * abs(k - 1), dev_top1=model.top1 - 0.02 * abs(k - 1))
+        TrialResult(
+            lr=lr,
+            dev_loss=0.5 + 0.1 * abs(k - model.best_trial),
+            dev_top1=model.top1 - 0.02 * abs(k - model.best_trial),
+        )
         for k, lr in enumerate(rates)
     ]
 
@@ -265,7 +271,7 @@ def _result(
     )
     train = make_train(
         model.speed / 3 * (1 + luck),
-        lr=protocol.learning_rates()[min(1, protocol.lr_trials - 1)],
+        lr=protocol.learning_rates()[min(model.best_trial, protocol.lr_trials - 1)],
         under_trained=model.under_trained,
     )
     record = make_run(

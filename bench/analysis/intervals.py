@@ -96,18 +96,22 @@ def hierarchical(per_seed: NDArray[np.float64], resampled: NDArray[np.floating],
 
     `per_seed` is float [seeds], the plain value of each seed; `resampled` is float [seeds, draws], the same under
     resamples of the images (a row of `resample_images`, or the difference of two). Seeds and images are drawn
-    independently, since every seed sees the same images (Owen 2007, "The pigeonhole bootstrap", Ann. Appl. Stat.
-    1:386). Drawing S of S seeds with replacement shows only (S − 1)/S of their variance s²/S, much too little for
-    three seeds, so the missing s²/S² is added, and the degrees of freedom follow Satterthwaite (1946): S − 1 for
-    the seeds' part, images − 1 for the rest. Raises ValueError below two seeds.
+    independently, since every seed sees the same images: the pigeonhole bootstrap (Owen 2007, Ann. Appl. Stat.
+    1:386), with two corrections for few seeds. Drawing S of S seeds shows only (S − 1)/S of their variance s²/S, so
+    s²/S² is added. And what belongs to neither seeds nor images alone is counted three times; once is taken off,
+    since taking off both falls short of the nominal coverage at three seeds. Degrees of freedom follow Satterthwaite
+    (1946): S − 1 for the seeds' part, images − 1 for the rest. Raises ValueError below two seeds.
     """
     seeds = len(per_seed)
     if seeds < 2:
         raise ValueError("one seed says nothing about the spread over seeds; use wilson()")
     replicates = (resampled * seed_weights(seeds, resampled.shape[1])).sum(axis=0)
     by_seeds = float(per_seed.var(ddof=1)) / seeds
-    total = float(replicates.var(ddof=1)) + by_seeds / seeds
-    rest = max(total - by_seeds, 0.0)
+    by_images = float(resampled.mean(axis=0).var(ddof=1))
+    neither = max(float(resampled.var(axis=1, ddof=1).mean()) - by_images, 0.0) / (seeds - 1)
+    total = float(replicates.var(ddof=1)) + by_seeds / seeds - neither
+    total = max(total, by_seeds, by_images)
+    rest = total - by_seeds
     spread = by_seeds**2 / (seeds - 1) + rest**2 / max(images - 1, 1)
     df = total**2 / spread if spread > 0 else float(seeds - 1)
     return Estimate(mean=float(per_seed.mean()), se=math.sqrt(total), df=df)

@@ -54,7 +54,7 @@ class Evidence:
     def _load(self, records: Records, run: RunRecord, images: dict[str, str]) -> None:
         """Keep a run's hits and the digest of its images, if there are predictions and they are those of its record."""
         try:
-            arrays = records.predictions(run.id)
+            arrays = records.predictions(run.id, ("index", "label", "prediction"))
             index, label, prediction = arrays["index"], arrays["label"], arrays["prediction"]
         except KeyError:
             return

@@ -6,23 +6,29 @@ keys and values with stride 2, so that there are four times fewer of them. There
 stage carries a class token.
 
 timm has no CvT, so it is registered here: after `import bench.models.cvt`, `timm.create_model("cvt_13")` works.
-Parameter names are those of the published checkpoints; `checkpoint_filter_fn` also reads the Hugging Face layout.
+Parameter names are those of the published checkpoints; `bench.models.cvt_weights` also reads the Hugging Face layout.
+
+The paper's GELU is the default, as in transformers. The published weights were trained with its sigmoid approximation
+x·σ(1.702·x); `act_layer="quick_gelu"` evaluates them as they were trained.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
-from timm.layers import DropPath, Mlp, trunc_normal_
-from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
+from timm.layers.create_act import get_act_layer
+from timm.layers.drop import DropPath
+from timm.layers.mlp import Mlp
+from timm.models import build_model_with_cfg, register_model
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
+
+from bench.models.cvt_weights import checkpoint_filter_fn, default_cfgs
+
+__all__ = ["CvT", "StageConfig", "checkpoint_filter_fn", "cvt_13", "cvt_21", "cvt_w24", "default_cfgs", "stage_configs"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,10 @@ class StageConfig:
     """Zero padding of the token embedding."""
 
 
-def _stages(dims: tuple[int, int, int], depths: tuple[int, int, int], heads: tuple[int, int, int]) -> list[StageConfig]:
+def stage_configs(
+    dims: tuple[int, int, int], depths: tuple[int, int, int], heads: tuple[int, int, int]
+) -> list[StageConfig]:
+    """Three stages with the token embeddings that all published variants share."""
     embeddings = ((7, 4, 2), (3, 2, 1), (3, 2, 1))
     return [
         StageConfig(dim, depth, head, *embedding)
@@ -78,9 +87,11 @@ class ConvProjection(nn.Module):
         conv, bn = self.conv, self.bn
         kernel, bias = conv.weight, None
         if not self.training:
-            scale = bn.weight * torch.rsqrt(bn.running_var + bn.eps)  # type: ignore[operator]
+            assert bn.running_mean is not None
+            assert bn.running_var is not None
+            scale = bn.weight * torch.rsqrt(bn.running_var + bn.eps)
             kernel = kernel * scale.view(-1, 1, 1, 1)
-            bias = torch.addcmul(bn.bias, bn.running_mean, scale, value=-1)  # type: ignore[call-overload]
+            bias = torch.addcmul(bn.bias, bn.running_mean, scale, value=-1)
         x = F.conv2d(x, kernel, bias, conv.stride, padding, groups=conv.groups)
         tokens = x.permute(0, 2, 3, 1).flatten(1, 2)
         if self.training:
@@ -121,15 +132,14 @@ class ConvAttention(nn.Module):
         Training on a CPU keeps to the parameters' precision and pads maps below 4×4 beforehand: oneDNN's backward pass
         of a depthwise convolution is some hundred times slower in bfloat16, and some five times on such maps.
         """
-        device = grid.device.type
         if self.training and grid.is_cpu:
-            with torch.autocast(device, enabled=False):
+            with torch.autocast("cpu", enabled=False):
                 grid = grid.to(self.conv_proj_q.conv.weight.dtype)
                 if min(grid.shape[1:3]) < 4:
                     return self._tokens(F.pad(grid, (0, 0, 1, 1, 1, 1)), padding=0)
                 return self._tokens(grid, padding=1)
-        if torch.is_autocast_enabled(device):
-            grid = grid.to(torch.get_autocast_dtype(device))  # once for three convolutions
+        if grid.is_cpu and torch.is_autocast_enabled("cpu"):
+            grid = grid.to(torch.get_autocast_dtype("cpu"))  # once for three convolutions
         return self._tokens(grid, padding=1)
 
     def _tokens(self, grid: Tensor, padding: int) -> tuple[Tensor, ...]:
@@ -145,8 +155,8 @@ class ConvAttention(nn.Module):
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
-    """softmax(q·kᵀ·scale)·v, each [b, heads, n, d]; in float32 on a CPU, whose kernel for bfloat16 is the slower one."""
-    if not q.is_cpu:
+    """softmax(q·kᵀ·scale)·v, each [b, heads, n, d]; in float32 on a CPU, whose kernel for bfloat16 is slower."""
+    if not (q.is_cpu and q.dtype in (torch.bfloat16, torch.float16)):
         return F.scaled_dot_product_attention(q, k, v, scale=scale)
     with torch.autocast("cpu", enabled=False):
         return F.scaled_dot_product_attention(q.float(), k.float(), v.float(), scale=scale).to(v.dtype)
@@ -155,12 +165,12 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
 class Block(nn.Module):
     """Pre-norm transformer block on tokens [b, (1 +) h·w, c]; drop-path acts on the residual branches."""
 
-    def __init__(self, dim: int, heads: int, drop_path: float) -> None:
+    def __init__(self, dim: int, heads: int, drop_path: float, act_layer: str = "gelu") -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(dim)
         self.attn = ConvAttention(dim, heads)
         self.norm2 = nn.LayerNorm(dim)
-        self.mlp = Mlp(dim, 4 * dim)
+        self.mlp = Mlp(dim, 4 * dim, act_layer=get_act_layer(act_layer))
         self.drop_path = DropPath(drop_path) if drop_path > 0 else nn.Identity()
 
     def forward(self, x: Tensor, height: int, width: int) -> Tensor:
@@ -175,12 +185,14 @@ class Block(nn.Module):
 class Stage(nn.Module):
     """Token embedding and blocks: [b, c, h, w] → tokens [b, (1 +) h'·w', dim] and the grid (h', w')."""
 
-    def __init__(self, in_chans: int, config: StageConfig, drop_path: float, class_token: bool) -> None:
+    def __init__(
+        self, in_chans: int, config: StageConfig, drop_path: float, class_token: bool, act_layer: str = "gelu"
+    ) -> None:
         super().__init__()
         self.patch_embed = ConvEmbed(in_chans, config)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, config.dim)) if class_token else None
         rates = [float(rate) for rate in torch.linspace(0, drop_path, config.depth, device="cpu")]
-        self.blocks = nn.ModuleList(Block(config.dim, config.heads, rate) for rate in rates)
+        self.blocks = nn.ModuleList(Block(config.dim, config.heads, rate, act_layer) for rate in rates)
         self.grad_checkpointing = False
 
     def forward(self, x: Tensor) -> tuple[Tensor, tuple[int, int]]:
@@ -209,6 +221,7 @@ class CvT(nn.Module):
         global_pool: str = "token",
         drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
+        act_layer: str = "gelu",
     ) -> None:
         """`drop_path_rate` rises linearly over the blocks of the last stage and is 0 before it, as published."""
         super().__init__()
@@ -218,7 +231,7 @@ class CvT(nn.Module):
         self.feature_info = []
         reduction, last = 1, len(stages) - 1
         for i, config in enumerate(stages):
-            stage = Stage(in_chans, config, drop_path_rate if i == last else 0.0, class_token=i == last)
+            stage = Stage(in_chans, config, drop_path_rate if i == last else 0.0, i == last, act_layer)
             self.add_module(f"stage{i}", stage)
             in_chans, reduction = config.dim, reduction * config.stride
             self.feature_info.append({"num_chs": config.dim, "reduction": reduction, "module": f"stage{i}"})
@@ -232,26 +245,27 @@ class CvT(nn.Module):
         """The stages in forward order."""
         return [self.get_submodule(str(info["module"])) for info in self.feature_info]  # type: ignore[misc]
 
-    @torch.jit.ignore
     def no_weight_decay(self) -> set[str]:
         """Names of parameters that weight decay leaves alone, norms and biases apart."""
         return {name for name, _ in self.named_parameters() if name.endswith("cls_token")}
 
-    @torch.jit.ignore
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Recompute each block in the backward pass instead of keeping its activations."""
         for stage in self.stages:
             stage.grad_checkpointing = enable
 
-    @torch.jit.ignore
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
-        """How timm groups parameters into layers."""
+        """How timm groups parameters into layers in forward order; the last norm goes with the last block."""
+        layers = [
+            (r"^stage(\d+)\.(?:patch_embed|cls_token)", None),
+            (r"^stage(\d+)\.blocks\.(\d+)", None),
+            (r"^norm", (99999,)),
+        ]
         return {
             "stem": r"^stage0\.patch_embed",
-            "blocks": r"^stage(\d+)" if coarse else [(r"^stage(\d+)\.(?:blocks\.(\d+)|\w+)", None), (r"^norm", (99999,))],
+            "blocks": r"^stage(\d+)" if coarse else layers,
         }
 
-    @torch.jit.ignore
     def get_classifier(self) -> nn.Module:
         """The last layer."""
         return self.head
@@ -298,105 +312,10 @@ def _checked_pool(global_pool: str) -> str:
 def _init(module: nn.Module) -> None:
     """Truncated normal of deviation 0.02 for linear layers and the class token, as published; torch's own elsewhere."""
     if isinstance(module, nn.Linear):
-        trunc_normal_(module.weight, std=0.02)
+        nn.init.trunc_normal_(module.weight, std=0.02)
         nn.init.zeros_(module.bias)
     elif isinstance(module, Stage) and module.cls_token is not None:
-        trunc_normal_(module.cls_token, std=0.02)
-
-
-_BLOCK = r"cvt\.encoder\.stages\.(\d+)\.layers\.(\d+)\."
-_TO_HUGGING_FACE = {"q": "query", "k": "key", "v": "value"}
-_FROM_HUGGING_FACE: list[tuple[str, str]] = [
-    (r"cvt\.encoder\.stages\.(\d+)\.cls_token", r"stage\1.cls_token"),
-    (r"cvt\.encoder\.stages\.(\d+)\.embedding\.convolution_embeddings\.projection", r"stage\1.patch_embed.proj"),
-    (r"cvt\.encoder\.stages\.(\d+)\.embedding\.convolution_embeddings\.normalization", r"stage\1.patch_embed.norm"),
-    *(
-        (
-            rf"{_BLOCK}attention\.attention\.convolution_projection_{word}\.convolution_projection\.{theirs}",
-            rf"stage\1.blocks.\2.attn.conv_proj_{letter}.{ours}",
-        )
-        for letter, word in _TO_HUGGING_FACE.items()
-        for theirs, ours in (("convolution", "conv"), ("normalization", "bn"))
-    ),
-    *(
-        (rf"{_BLOCK}attention\.attention\.projection_{word}", rf"stage\1.blocks.\2.attn.proj_{letter}")
-        for letter, word in _TO_HUGGING_FACE.items()
-    ),
-    (rf"{_BLOCK}attention\.output\.dense", r"stage\1.blocks.\2.attn.proj"),
-    (rf"{_BLOCK}intermediate\.dense", r"stage\1.blocks.\2.mlp.fc1"),
-    (rf"{_BLOCK}output\.dense", r"stage\1.blocks.\2.mlp.fc2"),
-    (rf"{_BLOCK}layernorm_before", r"stage\1.blocks.\2.norm1"),
-    (rf"{_BLOCK}layernorm_after", r"stage\1.blocks.\2.norm2"),
-    (r"layernorm", r"norm"),
-    (r"classifier", r"head"),
-]
-"""Beginnings of parameter names in the Hugging Face layout, and ours; the first that matches counts."""
-
-
-def from_hugging_face(key: str) -> str:
-    """A parameter's name in the published layout, from its name in the Hugging Face layout."""
-    for theirs, ours in _FROM_HUGGING_FACE:
-        renamed, found = re.subn(rf"^{theirs}(?=\.|$)", ours, key)
-        if found:
-            return renamed
-    return key
-
-
-def to_hugging_face(key: str) -> str:
-    """The inverse of `from_hugging_face`."""
-    for theirs, ours in _FROM_HUGGING_FACE:
-        pattern = re.escape(ours).replace(r"\\1", r"(\d+)").replace(r"\\2", r"(\d+)")
-        found = re.match(rf"{pattern}(?=\.|$)", key)
-        if found:
-            groups = iter(found.groups())
-            plain = re.sub(r"\(\\d\+\)", lambda _: next(groups), theirs)
-            return plain.replace("\\.", ".") + key[found.end() :]
-    return key
-
-
-def checkpoint_filter_fn(state_dict: Mapping[str, Any], model: nn.Module) -> dict[str, Any]:
-    """A published state dict in our names, whichever of the two layouts it has, with or without a wrapper."""
-    for wrapper in ("model", "state_dict"):
-        inner = state_dict.get(wrapper)
-        if isinstance(inner, Mapping):
-            state_dict = inner
-    names = {name: name.removeprefix("module.") for name in state_dict}
-    if any(name.startswith("cvt.") for name in names.values()):
-        names = {name: from_hugging_face(plain) for name, plain in names.items()}
-    return {ours: state_dict[theirs] for theirs, ours in names.items()}
-
-
-def _cfg(hub_id: str, size: int = 224) -> dict[str, Any]:
-    return {
-        "hf_hub_id": hub_id,
-        "num_classes": 1000,
-        "input_size": (3, size, size),
-        "pool_size": None,
-        "crop_pct": 0.875 if size == 224 else 1.0,
-        "interpolation": "bicubic",
-        "mean": IMAGENET_DEFAULT_MEAN,
-        "std": IMAGENET_DEFAULT_STD,
-        "first_conv": "stage0.patch_embed.proj",
-        "classifier": "head",
-        "license": "mit",
-        "paper_ids": "arXiv:2103.15808",
-        "paper_name": "CvT: Introducing Convolutions to Vision Transformers",
-        "origin_url": "https://github.com/microsoft/CvT",
-    }
-
-
-default_cfgs = generate_default_cfgs(
-    {
-        "cvt_13.ms_in1k": _cfg("microsoft/cvt-13"),
-        "cvt_13.ms_in1k_384": _cfg("microsoft/cvt-13-384", 384),
-        "cvt_13.ms_in22k_ft_in1k_384": _cfg("microsoft/cvt-13-384-22k", 384),
-        "cvt_21.ms_in1k": _cfg("microsoft/cvt-21"),
-        "cvt_21.ms_in1k_384": _cfg("microsoft/cvt-21-384", 384),
-        "cvt_21.ms_in22k_ft_in1k_384": _cfg("microsoft/cvt-21-384-22k", 384),
-        "cvt_w24.ms_in22k_ft_in1k_384": _cfg("microsoft/cvt-w24-384-22k", 384),
-        "cvt_w24.untrained": {**_cfg(""), "hf_hub_id": None},
-    }
-)
+        nn.init.trunc_normal_(module.cls_token, std=0.02)
 
 
 def _create(variant: str, pretrained: bool, stages: list[StageConfig], **kwargs: Any) -> nn.Module:
@@ -410,16 +329,16 @@ def _create(variant: str, pretrained: bool, stages: list[StageConfig], **kwargs:
 @register_model
 def cvt_13(pretrained: bool = False, **kwargs: Any) -> nn.Module:
     """CvT-13: 20 M parameters, 4.6 GMACs at 224 px."""
-    return _create("cvt_13", pretrained, _stages((64, 192, 384), (1, 2, 10), (1, 3, 6)), **kwargs)
+    return _create("cvt_13", pretrained, stage_configs((64, 192, 384), (1, 2, 10), (1, 3, 6)), **kwargs)
 
 
 @register_model
 def cvt_21(pretrained: bool = False, **kwargs: Any) -> nn.Module:
     """CvT-21: 32 M parameters."""
-    return _create("cvt_21", pretrained, _stages((64, 192, 384), (1, 4, 16), (1, 3, 6)), **kwargs)
+    return _create("cvt_21", pretrained, stage_configs((64, 192, 384), (1, 4, 16), (1, 3, 6)), **kwargs)
 
 
 @register_model
 def cvt_w24(pretrained: bool = False, **kwargs: Any) -> nn.Module:
     """CvT-W24: 277 M parameters."""
-    return _create("cvt_w24", pretrained, _stages((192, 768, 1024), (2, 2, 20), (3, 12, 16)), **kwargs)
+    return _create("cvt_w24", pretrained, stage_configs((192, 768, 1024), (2, 2, 20), (3, 12, 16)), **kwargs)

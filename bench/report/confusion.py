@@ -33,6 +33,8 @@ _NAMES_UP_TO = 50
 _CELLS = 250
 """Cells per side beyond which neighbouring classes share one."""
 _PAIRS = 20
+_NOTHING_THERE = "#d0d0d0"
+"""Colour of a class without test images."""
 
 
 def draw_confusions(board: Board) -> Iterator[tuple[str, dict[str, bytes]]]:
@@ -57,6 +59,7 @@ def confusion_texts(board: Board) -> Iterator[tuple[str, dict[str, bytes]]]:
 
 def confusion_figure(board: Board, row: Row, counts: Counts) -> Figure:
     """The matrix, rows true, columns predicted, each row in parts of its class."""
+    import seaborn as sns
     from matplotlib.colors import PowerNorm
 
     classes = board.data.classes
@@ -69,23 +72,21 @@ def confusion_figure(board: Board, row: Row, counts: Counts) -> Figure:
     width, height = left + _SIDE + 1.1, bottom + _SIDE + 0.75
     figure = new_figure(width, height)
     axes = figure.add_axes((left / width, bottom / height, _SIDE / width, _SIDE / height))
-    image = axes.imshow(
-        np.ma.masked_invalid(cells), cmap=_colours(), norm=PowerNorm(0.5, 0, 100), interpolation="none",
-        extent=(-0.5, len(classes) - 0.5, len(classes) - 0.5, -0.5), aspect="auto",
+    bar_axes = figure.add_axes(((left + _SIDE + 0.2) / width, bottom / height, 0.18 / width, _SIDE / height))
+    numbers = _numbers(shares) if len(classes) <= _NUMBERS_UP_TO else None
+    sns.heatmap(
+        cells, ax=axes, cbar_ax=bar_axes, cmap=_colours(), norm=PowerNorm(0.5, 0, 100), mask=np.isnan(cells),
+        annot=numbers, fmt="", annot_kws={"fontsize": 9 if len(classes) <= 12 else 6.5},
+        xticklabels=False, yticklabels=False, rasterized=len(classes) > _NUMBERS_UP_TO,
+        cbar_kws={"ticks": [0, 1, 5, 10, 25, 50, 75, 100], "label": "share of the true class, %", "format": "%g"},
     )  # fmt: skip
-    _ticks(axes, names, len(classes))
-    if len(classes) <= _NUMBERS_UP_TO:
-        _numbers(axes, shares)
+    axes.set_facecolor(_NOTHING_THERE)
+    _ticks(axes, names, len(classes), cells=len(cells))
     axes.grid(False)
     axes.spines[:].set_visible(True)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
     headed(axes, f"{row.name}: confusion", _subtitle(board, row, counts, block))
-    bar_axes = figure.add_axes(((left + _SIDE + 0.2) / width, bottom / height, 0.18 / width, _SIDE / height))
-    bar = figure.colorbar(image, cax=bar_axes, ticks=[0, 1, 5, 10, 25, 50, 75, 100])
-    bar.ax.set_yticklabels([f"{tick:g}" for tick in bar.get_ticks()])
-    bar.set_label("share of the true class, %")
-    bar.outline.set_visible(False)
     return figure
 
 
@@ -160,11 +161,11 @@ def _tick_names(classes: Sequence[str]) -> list[str]:
     return [name if len(name) <= 18 else f"{name[:17]}…" for name in classes[::step]]
 
 
-def _ticks(axes: Axes, names: Sequence[str], classes: int) -> None:
-    at = range(0, classes, math.ceil(classes / len(names)))
+def _ticks(axes: Axes, names: Sequence[str], classes: int, cells: int) -> None:
+    at = (np.arange(0, classes, math.ceil(classes / len(names))) + 0.5) * cells / classes
     size = _tick_size(classes)
     axes.set_xticks(at, names, rotation=0 if _flat(names, classes) else 90, fontsize=size)
-    axes.set_yticks(at, names, fontsize=size)
+    axes.set_yticks(at, names, rotation=0, fontsize=size)
 
 
 def _tick_size(classes: int) -> float:
@@ -177,18 +178,13 @@ def _flat(names: Sequence[str], classes: int) -> bool:
     return classes <= 12 and max(map(len, names)) <= 6
 
 
-def _numbers(axes: Axes, shares: NDArray[np.float64]) -> None:
-    """Percentages in the cells that are not empty."""
-    size = 9 if len(shares) <= 12 else 6.5
-    for true, predicted in zip(*np.nonzero(np.nan_to_num(shares)), strict=True):
-        value = shares[true, predicted]
-        text = f"{value:.0f}" if value >= 9.95 else f"{value:.1f}"
-        axes.text(predicted, true, text, ha="center", va="center", fontsize=size,
-                  color="white" if value > 30 else "black")  # fmt: skip
+def _numbers(shares: NDArray[np.float64]) -> NDArray[np.str_]:
+    """Percentages for the cells that are not empty."""
+    return np.array([["" if not v > 0 else f"{v:.0f}" if v >= 9.95 else f"{v:.1f}" for v in line] for line in shares])
 
 
 def _colours() -> Colormap:
-    """White to dark blue, grey for what does not exist."""
+    """White to dark blue."""
     import matplotlib as mpl
 
-    return mpl.colormaps["Blues"].with_extremes(bad="#d0d0d0")
+    return mpl.colormaps["Blues"]

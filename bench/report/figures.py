@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.analysis.board import Board
 from bench.analysis.rows import Point, Row
@@ -32,6 +32,16 @@ class _Dot:
     y: float
     y_low: float
     y_high: float
+
+
+class _End(NamedTuple):
+    """The right end of a curve, and what is written beside it."""
+
+    name: str
+    x: float
+    y: float
+    colour: str
+    ink: str
 
 
 def draw_figures(board: Board) -> Iterator[tuple[str, dict[str, bytes]]]:
@@ -62,11 +72,16 @@ def data_efficiency(board: Board) -> Figure:
         )  # fmt: skip
     axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
     axes.set_xticks([], minor=True)
-    axes.set_xlim(sizes[0] / 1.15, sizes[-1] * 1.15)
+    pad = max(1.06, (sizes[-1] / sizes[0]) ** 0.03)
+    axes.set_xlim(sizes[0] * nudges[0] / pad, sizes[-1] * nudges[-1] * pad)
     axes.set_xlabel("training images (log scale)")
-    _guessing_line(board, axes)
-    ends = [(row.points[-1].size * nudge, 100 * row.points[-1].value) for row, nudge in zip(rows, nudges, strict=True)]
-    _labels_at_the_right(axes, [row.name for row in rows], ends, look)
+    ends = [
+        _End(
+            row.name, row.points[-1].size * nudge, 100 * row.points[-1].value, look[row.name].colour, look[row.name].ink
+        )
+        for row, nudge in zip(rows, nudges, strict=True)
+    ]
+    _labels_at_the_right(axes, [*ends, *_guessing_line(board, axes)])
     return figure
 
 
@@ -96,7 +111,7 @@ def accuracy_vs_throughput(board: Board) -> Figure:
 def _canvas(board: Board, heading: str, height: float = _HEIGHT) -> tuple[Figure, Axes]:
     """A figure with its heading, the board it belongs to below that, and an accuracy axis."""
     figure = new_figure(_WIDTH, height)
-    axes = figure.add_axes((0.085, 0.6 / height, 0.9, 1 - 1.25 / height))
+    axes = figure.add_axes((0.1, 0.6 / height, 0.885, 1 - 1.25 / height))
     headed(axes, heading, title(board))
     axes.set_ylabel("test top-1 accuracy, %")
     return figure, axes
@@ -160,25 +175,23 @@ def _nudges(rows: int, sizes: Sequence[int]) -> list[float]:
     return [gap ** (k - (rows - 1) / 2) for k in range(rows)]
 
 
-def _labels_at_the_right(
-    axes: Axes, names: Sequence[str], ends: Sequence[tuple[float, float]], look: dict[str, Look]
-) -> None:
+def _labels_at_the_right(axes: Axes, ends: Sequence[_End]) -> None:
     """Names in a column right of the axes, level with where each curve ends, with a thin line to it."""
     axes.figure.set_dpi(PNG_DPI)
     em = PNG_DPI / 72
-    texts = [axes.text(0, 0, name, fontsize=_LABEL_PT, color=look[name].ink, va="center") for name in names]
+    texts = [axes.text(0, 0, end.name, fontsize=_LABEL_PT, color=end.ink, va="center") for end in ends]
     room = max(t.get_window_extent().width for t in texts) / (_WIDTH * PNG_DPI)
     left, bottom, _, height = axes.get_position().bounds
     axes.set_position((left, bottom, max(0.35, 0.95 - room - left), height))
-    at = [axes.transData.transform(end) for end in ends]
+    at = [axes.transData.transform((end.x, end.y)) for end in ends]
     window = axes.get_window_extent()
     levels = spread([y for _, y in at], 1.25 * _LABEL_PT * em, window.y0, window.y1)
-    for text, (x, y), level, name in zip(texts, at, levels, names, strict=True):
+    for text, (x, y), level, end in zip(texts, at, levels, ends, strict=True):
         text.set_transform(axes.transAxes)
         text.set_position(_inside(axes, window.x1 + 14 * em, level))
         bends = [(x + 5 * em, y), (window.x1 + 2 * em, level), (window.x1 + 12 * em, level)]
         line = [_inside(axes, *bend) for bend in bends]
-        axes.plot(*zip(*line, strict=True), color=look[name].colour, linewidth=0.7, alpha=0.7,
+        axes.plot(*zip(*line, strict=True), color=end.colour, linewidth=0.7, alpha=0.7,
                   transform=axes.transAxes, clip_on=False, zorder=2)  # fmt: skip
 
 
@@ -188,17 +201,17 @@ def _inside(axes: Axes, x: float, y: float) -> tuple[float, float]:
     return float(across), float(up)
 
 
-def _guessing_line(board: Board, axes: Axes) -> None:
-    """A line at the accuracy of guessing, if that is near enough to matter."""
+def _guessing_line(board: Board, axes: Axes) -> list[_End]:
+    """A line at the accuracy of guessing, if that is near enough to matter, and its right end."""
     level = 100 * (board.guessing_level or 0)
     low, high = axes.get_ylim()
     low = max(low, 0)
     axes.set_ylim(low, min(high, 101))
-    if low - 0.25 * (high - low) <= level:
-        axes.set_ylim(min(low, max(0, level - 2)), min(high, 101))
-        axes.axhline(level, color=GREY, linewidth=1, linestyle=(0, (2, 2)), zorder=1)
-        axes.annotate("always the most frequent class", (1, level), xycoords=("axes fraction", "data"), ha="right",
-                      xytext=(-2, 2), textcoords="offset points", fontsize=8, color=GREY)  # fmt: skip
+    if low - 0.25 * (high - low) > level:
+        return []
+    axes.set_ylim(min(low, max(0, level - 2)), min(high, 101))
+    axes.axhline(level, color=GREY, linewidth=1, linestyle=(0, (2, 2)), zorder=1)
+    return [_End("guessing", axes.get_xlim()[1], level, GREY, GREY)]
 
 
 def _log_limits(axes: Axes, lows: Sequence[float], highs: Sequence[float]) -> None:

@@ -101,13 +101,19 @@ def _sweep(board: Board) -> str:
             else f"{'**' * (lr == row.chosen_lr)}{t.dev_loss:.3f}{'**' * (lr == row.chosen_lr)} ({percent(t.dev_top1)})"
             for lr in rates
         ]  # fmt: skip
-        rows.append([plain(row.name), *cells, setting(row.chosen_lr), "edge of the grid" if row.lr_at_edge else ""])
+        rows.append(
+            [
+                plain(row.name),
+                *cells,
+                setting(row.chosen_lr),
+                "edge of the grid" if row.lr_at_edge and len(rates) > 2 else "",
+            ]
+        )
     table = pipe_table(["model", *map(setting, rates), "chosen", ""], rows, right=range(1, len(rates) + 2))
-    edge = (
-        "\n\nWhere the chosen rate is at the edge of the grid, a better one may lie outside."
-        if any(row.lr_at_edge for row in swept)
-        else ""
-    )
+    edge = ""
+    if any(row.lr_at_edge for row in swept):
+        of_two = "Of two rates each is at the edge" if len(rates) == 2 else "Where the chosen rate is at the edge"
+        edge = f"\n\n{of_two} of the grid: a better one may lie outside."
     return (
         "### Learning rates\n\nDev loss (dev top-1 %) of every trial, at the largest train size; the lowest loss is "
         f"chosen and used at all sizes and seeds.\n\n{table}{edge}"

@@ -49,8 +49,9 @@ _RC: Any = {
 def styled() -> Iterator[None]:
     """Draw in the house style inside this block; the caller's matplotlib settings are as they were afterwards."""
     import matplotlib as mpl
+    import seaborn as sns
 
-    with mpl.rc_context(_RC), warnings.catch_warnings():
+    with mpl.rc_context({**sns.axes_style("whitegrid"), **_RC}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         yield
 

@@ -80,11 +80,11 @@ def test_equal_models_of_three_seeds_are_rarely_told_apart_and_five_points_nearl
     split = {0.85: 0, 0.80: 0}
     for other in split:
         for _ in range(300):
-            easiness = rng.normal(0, 1, 1000)
-            pair = np.concatenate([simulated(rng, 3, top1, 0.04, easiness) for top1 in (0.85, other)])
+            easiness = rng.normal(0, 1, 2000)
+            pair = np.concatenate([simulated(rng, 3, top1, 0.03, easiness) for top1 in (0.85, other)])
             resampled = resample_images(pair, 100)
             gaps = pair[:3].mean(axis=1) - pair[3:].mean(axis=1)
-            p = hierarchical(gaps, resampled[:3] - resampled[3:], 1000).p_value()
+            p = hierarchical(gaps, resampled[:3] - resampled[3:], 2000).p_value()
             split[other] += told_apart([gaps.mean()], [p])[0]
     assert split[0.85] <= 0.06 * 300
     assert split[0.80] >= 0.9 * 300

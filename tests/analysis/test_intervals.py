@@ -78,6 +78,21 @@ def test_where_only_seeds_differ_the_interval_is_the_classical_t_interval_over_s
     assert estimate.df == pytest.approx(2, rel=0.1)
 
 
+def test_the_spread_over_seeds_and_that_over_images_add_up_in_full() -> None:
+    per_seed = np.array([0.80, 0.84, 0.91])
+    by_images = np.random.default_rng(9).normal(0, 0.03, 1000)
+    estimate = hierarchical(per_seed, per_seed[:, None] + by_images, images=500)
+    assert estimate.se == pytest.approx(np.sqrt(per_seed.var(ddof=1) / 3 + 0.03**2), rel=0.05)
+
+
+def test_luck_that_is_neither_the_seeds_nor_the_images_is_overstated_only_a_little() -> None:
+    rng = np.random.default_rng(10)
+    coins = rng.random((100, 3, 400)) < 0.8
+    estimates = [hierarchical(c.mean(axis=1), resample_images(c, 200), 400) for c in coins]
+    truth = np.sqrt(0.8 * 0.2 / (3 * 400))
+    assert truth < np.mean([e.se for e in estimates]) < 1.55 * truth
+
+
 def test_all_runs_see_the_same_resamples_so_equal_runs_differ_by_nothing() -> None:
     correct = np.random.default_rng(4).random((2, 300)) < 0.8
     twice = resample_images(np.concatenate([correct, correct]))

@@ -77,7 +77,7 @@ def test_the_matrix_drawn_is_the_counts_in_percent_of_their_row(tmp_path: Path) 
     counts = pooled_confusion(board.rows[0])
     assert counts is not None
     with styled():
-        drawn = np.asarray(_figure(board).axes[0].images[0].get_array())
+        drawn = np.asarray(_figure(board).axes[0].collections[0].get_array())
     assert drawn == pytest.approx(100 * counts / counts.sum(axis=1, keepdims=True))
     assert drawn.sum(axis=1) == pytest.approx(100)
 
@@ -100,7 +100,7 @@ def test_a_class_without_test_images_is_grey_not_zero(tmp_path: Path) -> None:
     board = _board(tmp_path, 3)
     with styled():
         figure = confusion_figure(board, board.rows[0], COUNTS)
-    array = figure.axes[0].images[0].get_array()
+    array = figure.axes[0].collections[0].get_array()
     assert np.ma.getmaskarray(array)[2].all()
     assert not np.ma.getmaskarray(array)[:2].any()
     assert "grey: no test images" in " ".join(t.get_text() for t in figure.axes[0].texts)

@@ -62,6 +62,9 @@ def test_every_model_is_named_once_inside_the_picture_and_off_the_other_names(
         names = _names(figure, board)
         boxes = [_box(text) for text in names.values()]
         width, height = figure.get_size_inches() * figure.dpi
+        figure.canvas.draw()
+        title = figure.axes[0].yaxis.label.get_window_extent()
+    assert title.x0 > 0
     assert set(names) == {row.name for row in board.rows}
     assert all(x0 >= 0 and y0 >= 0 and x1 <= width and y1 <= height for x0, y0, x1, y1 in boxes)
     assert sum(overlap(a, b) for a, b in itertools.combinations(boxes, 2)) == 0

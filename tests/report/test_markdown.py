@@ -106,9 +106,13 @@ def test_the_sweep_of_every_model_is_printed_with_its_choice_and_a_flag_at_the_e
     page = _page(_board(tmp_path))
     sweep = page.partition("### Learning rates")[2].partition("###")[0]
     assert sweep.count("**0.500**") == 4
-    assert sweep.count("edge of the grid") == 4 + 1
-    inner = _page(_board(tmp_path / "3", protocol=replace(PRESETS["quick"], lr_trials=3)))
+    assert "Of two rates each is at the edge of the grid" in sweep
+    three = replace(PRESETS["quick"], lr_trials=3)
+    inner = _page(_board(tmp_path / "3", protocol=three))
     assert "edge of the grid" not in inner
+    at_the_edge = _page(_board(tmp_path / "4", models=(Fake("a", best_trial=2), Fake("b")), protocol=three))
+    assert at_the_edge.count("| edge of the grid") == 1
+    assert "a better one may lie outside" in at_the_edge
 
 
 def test_every_seed_of_every_size_is_printed(tmp_path: Path) -> None:
