@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bench.analysis.judge import judge
 from bench.analysis.notes import guessing_level, notes_of
 from bench.analysis.rows import GroupKey, Row, key_of, make_rows, settle
+from bench.analysis.table import COLUMNS, table
 from bench.errors import UsageError
 from bench.protocol import Protocol, content_hash
 from bench.records import CellSpec, DataInfo, Environment, RunRecord
@@ -83,9 +84,7 @@ class Board:
         """One line per row of the board, in its order; the columns are those of `leaderboard.csv`."""
         import pandas as pd
 
-        from bench.analysis.table import COLUMNS, table
-
-        frame = pd.DataFrame(table(self), columns=list(COLUMNS))
+        frame = pd.DataFrame(table(self.rows), columns=list(COLUMNS))
         return frame.astype(dict.fromkeys(("rank", "params", "macs", "activations", "peak_bytes"), "Int64"))
 
 

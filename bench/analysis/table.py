@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bench.analysis.rows import Row
-
-if TYPE_CHECKING:
-    from bench.analysis.board import Board
 
 COLUMNS: dict[str, str] = {
     "rank": "shared by rows that cannot be told apart; empty without accuracy at the largest train size",
@@ -44,9 +42,9 @@ COLUMNS: dict[str, str] = {
 """Every column and what it holds."""
 
 
-def table(board: Board) -> list[dict[str, Any]]:
-    """One dict per row of the board, with the keys of `COLUMNS`; None where there is no value."""
-    return [_line(row) for row in board.rows]
+def table(rows: Iterable[Row]) -> list[dict[str, Any]]:
+    """One dict per row of a board, with the keys of `COLUMNS`; None where there is no value."""
+    return [_line(row) for row in rows]
 
 
 def _line(row: Row) -> dict[str, Any]:

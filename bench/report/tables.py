@@ -28,7 +28,7 @@ def boards_csv(boards: Sequence[Board]) -> str:
     writer = csv.DictWriter(buffer, ["board", *COLUMNS], lineterminator="\n")
     writer.writeheader()
     for board in boards:
-        writer.writerows({"board": board.id, **line} for line in table(board))
+        writer.writerows({"board": board.id, **line} for line in table(board.rows))
     return buffer.getvalue()
 
 
@@ -50,7 +50,7 @@ def _board(board: Board) -> dict[str, Any]:
         "guessing_level": board.guessing_level,
         "protocol": board.protocol,
         "data": board.data.model_dump(mode="json"),
-        "rows": [{**line, **_depth(row, board)} for line, row in zip(table(board), board.rows, strict=True)],
+        "rows": [{**line, **_depth(row, board)} for line, row in zip(table(board.rows), board.rows, strict=True)],
     }
 
 
