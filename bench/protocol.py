@@ -28,7 +28,7 @@ class Protocol:
     """Side in pixels of the square that every model sees, in training and in test."""
     batch_size: int = 32
     """Images per training step; no step ever has fewer."""
-    samples_seen: int = 640
+    samples_seen: int = 1280
     """Training budget of each run in images, the same at every train size (rounded up to whole batches)."""
     epochs: float | None = None
     """If set, the budget is this many passes over the train subset instead of `samples_seen`."""

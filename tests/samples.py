@@ -238,7 +238,7 @@ def make_train(speed: float = 200.0, **changes: Any) -> TrainMetrics:
     """Plausible training metrics, with some fields changed."""
     values: dict[str, Any] = {
         "steps": 20,
-        "samples_seen": 640,
+        "samples_seen": 1280,
         "epochs": 5.0,
         "batch_size": 32,
         "lr": 1e-3,
@@ -250,9 +250,9 @@ def make_train(speed: float = 200.0, **changes: Any) -> TrainMetrics:
         "dev_top1": 0.9,
         "under_trained": False,
         "throughput_img_per_s": speed,
-        "train_s": 640 / speed,
+        "train_s": 1280 / speed,
         "eval_s": 1.0,
-        "total_s": 640 / speed + 2.0,
+        "total_s": 1280 / speed + 2.0,
         "peak_bytes": 900_000_000,
     }
     return TrainMetrics(**{**values, **changes})

@@ -23,9 +23,9 @@ from timm.layers.drop import DropPath
 from timm.layers.mlp import Mlp
 from timm.models import build_model_with_cfg, register_model
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from bench.models.cvt_attention import ConvAttention
 from bench.models.cvt_weights import checkpoint_filter_fn, default_cfgs
 
 __all__ = ["CvT", "StageConfig", "checkpoint_filter_fn", "cvt_13", "cvt_21", "cvt_w24", "default_cfgs", "stage_configs"]
@@ -72,94 +72,6 @@ class ConvEmbed(nn.Module):
         """Channels last in memory make the change of layout free."""
         grid: Tensor = self.norm(self.proj(x).permute(0, 2, 3, 1))
         return grid
-
-
-class ConvProjection(nn.Module):
-    """Depthwise 3×3 convolution and BatchNorm: [b, c, h, w] → [b, ⌈h/stride⌉·⌈w/stride⌉, c] tokens."""
-
-    def __init__(self, dim: int, stride: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(dim, dim, 3, stride, 1, bias=False, groups=dim)
-        self.bn = nn.BatchNorm2d(dim)
-
-    def forward(self, x: Tensor, padding: int = 1) -> Tensor:
-        """`padding` is 0 where `x` is padded already. In eval mode the norm is folded into the kernel: a pass less."""
-        conv, bn = self.conv, self.bn
-        kernel, bias = conv.weight, None
-        if not self.training:
-            assert bn.running_mean is not None
-            assert bn.running_var is not None
-            scale = bn.weight * torch.rsqrt(bn.running_var + bn.eps)
-            kernel = kernel * scale.view(-1, 1, 1, 1)
-            bias = torch.addcmul(bn.bias, bn.running_mean, scale, value=-1)
-        x = F.conv2d(x, kernel, bias, conv.stride, padding, groups=conv.groups)
-        tokens = x.permute(0, 2, 3, 1).flatten(1, 2)
-        if self.training:
-            # One row a token: the norm's backward pass is several times slower on a map cut out of other tokens.
-            tokens = bn(tokens.reshape(-1, tokens.shape[2], 1, 1)).view(tokens.shape)
-        return tokens
-
-
-class ConvAttention(nn.Module):
-    """Multi-head attention with convolutional projections; keys and values with stride 2.
-
-    The scores are scaled by dim^-1/2, as in the published code, not by (dim / heads)^-1/2.
-    """
-
-    def __init__(self, dim: int, heads: int) -> None:
-        super().__init__()
-        self.heads, self.scale = heads, dim**-0.5
-        self.conv_proj_q = ConvProjection(dim, stride=1)
-        self.conv_proj_k = ConvProjection(dim, stride=2)
-        self.conv_proj_v = ConvProjection(dim, stride=2)
-        self.proj_q = nn.Linear(dim, dim)
-        self.proj_k = nn.Linear(dim, dim)
-        self.proj_v = nn.Linear(dim, dim)
-        self.proj = nn.Linear(dim, dim)
-
-    def forward(self, grid: Tensor, token: Tensor | None) -> Tensor:
-        """`grid` [b, h, w, c] and `token` [b, 1, c] or None → tokens [b, (1 +) h·w, c]."""
-        queries, keys, values = self._convolve(grid)
-        q = self._heads(self.proj_q, queries, token)
-        k = self._heads(self.proj_k, keys, token)
-        v = self._heads(self.proj_v, values, token)
-        out: Tensor = self.proj(_attend(q, k, v, self.scale).transpose(1, 2).flatten(2))
-        return out
-
-    def _convolve(self, grid: Tensor) -> tuple[Tensor, ...]:
-        """Query, key and value tokens before their linear projection.
-
-        Training on a CPU keeps to the parameters' precision and pads maps below 4×4 beforehand: oneDNN's backward pass
-        of a depthwise convolution is some hundred times slower in bfloat16, and some five times on such maps.
-        """
-        if self.training and grid.is_cpu:
-            with torch.autocast("cpu", enabled=False):
-                grid = grid.to(self.conv_proj_q.conv.weight.dtype)
-                if min(grid.shape[1:3]) < 4:
-                    return self._tokens(F.pad(grid, (0, 0, 1, 1, 1, 1)), padding=0)
-                return self._tokens(grid, padding=1)
-        if grid.is_cpu and torch.is_autocast_enabled("cpu"):
-            grid = grid.to(torch.get_autocast_dtype("cpu"))  # once for three convolutions
-        return self._tokens(grid, padding=1)
-
-    def _tokens(self, grid: Tensor, padding: int) -> tuple[Tensor, ...]:
-        # A grid cut out of other tokens has gaps in memory; closing them here spares each convolution a copy.
-        x = grid.contiguous().permute(0, 3, 1, 2)
-        return tuple(projection(x, padding) for projection in (self.conv_proj_q, self.conv_proj_k, self.conv_proj_v))
-
-    def _heads(self, projection: nn.Linear, tokens: Tensor, token: Tensor | None) -> Tensor:
-        """Project and split: [b, n, c] → [b, heads, n, c / heads]."""
-        if token is not None:
-            tokens = torch.cat([token.to(tokens.dtype), tokens], dim=1)
-        return projection(tokens).unflatten(2, (self.heads, -1)).transpose(1, 2)  # type: ignore[no-any-return]
-
-
-def _attend(q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
-    """softmax(q·kᵀ·scale)·v, each [b, heads, n, d]; in float32 on a CPU, whose kernel for bfloat16 is slower."""
-    if not (q.is_cpu and q.dtype in (torch.bfloat16, torch.float16)):
-        return F.scaled_dot_product_attention(q, k, v, scale=scale)
-    with torch.autocast("cpu", enabled=False):
-        return F.scaled_dot_product_attention(q.float(), k.float(), v.float(), scale=scale).to(v.dtype)
 
 
 class Block(nn.Module):

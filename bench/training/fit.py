@@ -190,9 +190,7 @@ class _Loop:
     def _check(self) -> None:
         recent = self.losses[max(0, self.step - CHECK_EVERY) : self.step]
         if not recent.isfinite().all():
-            raise NonFiniteLoss(
-                f"the training loss is not finite by step {self.step} of {self.steps} (lr {self.lr:g})"
-            )
+            raise NonFiniteLoss(f"the training loss is not finite by step {self.step} of {self.steps} (lr {self.lr:g})")
 
     def _wait(self) -> None:
         if self.device.type == "cuda":

@@ -57,13 +57,3 @@ def test_a_ratio_is_the_second_side_over_the_first_within_a_turn() -> None:
     assert (median, low, high) == (2.0, 2.0, 2.0)
     median, low, high = ratio_interval(np.stack([np.ones(9), np.linspace(1, 3, 9)], axis=1))
     assert low < median < high
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(
-    not torch.cpu._is_avx512_bf16_supported(), reason="the bound holds where the processor has bfloat16 in hardware"
-)
-def test_training_in_bfloat16_at_32_px_is_at_least_half_again_as_fast_as_transformers() -> None:
-    case = Case(px=32, training=True, bf16=True)
-    median, _, _ = ratio_interval(take_turns(make_step(ours(), case), make_step(theirs(), case), turns=8))
-    assert median > 1.5

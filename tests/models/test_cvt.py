@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.models.cvt import Block, CvT, stage_configs
+from bench.models.cvt_attention import attend
 from bench.models.cvt_weights import default_cfgs, from_hugging_face, to_hugging_face
 
 SHAPES = {
@@ -175,6 +176,21 @@ def test_a_training_step_has_the_loss_gradients_and_statistics_of_transformers(s
     buffers = {from_hugging_face(name): buffer for name, buffer in theirs.named_buffers()}
     for name, buffer in ours.named_buffers():
         torch.testing.assert_close(buffer, buffers[name], rtol=1e-4, atol=1e-5, msg=name)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("queries", "keys"), [(5, 2), (197, 50), (785, 197), (3136, 784)])
+def test_every_road_through_attention_gives_softmax_of_scaled_products(
+    queries: int, keys: int, dtype: torch.dtype
+) -> None:
+    generator = torch.Generator().manual_seed(4)
+    q, k, v = (torch.randn(1, 2, n, 8, generator=generator).to(dtype) for n in (queries, keys, keys))
+    exact = torch.softmax(0.3 * q.double() @ k.double().transpose(2, 3), -1) @ v.double()
+    near = 1e-5 if dtype == torch.float32 else 0.02
+    with torch.no_grad():
+        torch.testing.assert_close(attend(q, k, v, 0.3).double(), exact, rtol=near, atol=near)
+    with torch.enable_grad():
+        torch.testing.assert_close(attend(q, k, v, 0.3).double(), exact, rtol=near, atol=near)
 
 
 # Published checkpoints

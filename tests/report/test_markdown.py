@@ -53,9 +53,9 @@ def test_the_stamp_names_everything_that_a_number_depends_on(tmp_path: Path) -> 
     )  # fmt: skip
     stamp = _page(board).partition("| rank")[0]
     for part in (
-        "quick", board.key.protocol_id[:8], "640 images seen", "batch 32", "AdamW", "weight decay 0.05", "warm-up 10 %",
-        "cosine", "label smoothing 0.1", "2 learning rates around 0.0005", "augmentation light", "32 px",
-        "train sizes 129, 388, 1,293", "seed 0", "BatchNorm statistics from 128 images", "digits",
+        "quick", board.key.protocol_id[:8], "1,280 images seen", "batch 32", "AdamW", "weight decay 0.05",
+        "warm-up 10 %", "cosine", "label smoothing 0.1", "2 learning rates around 0.0005", "augmentation light",
+        "32 px", "train sizes 129, 388, 1,293", "seed 0", "BatchNorm statistics from 128 images", "digits",
         board.key.data_fingerprint[:12], "10 classes", "1,437 training images", "360 test images",
         "12 test images also in train", "34 near duplicates", "2 corrupt images", "the test split is a fifth",
         "Test CPU", "2 threads", "fp32", "torch 2.9.1", "timm 1.0.22", "abcdef012345", "uncommitted changes",

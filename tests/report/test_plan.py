@@ -27,7 +27,7 @@ def test_every_job_has_a_line_with_its_steps_and_images(tmp_path: Path) -> None:
         assert title in text
     assert "Test CPU, 2 threads, fp32" in text
     assert "10 of 10 jobs left, estimated" in text
-    assert text.count(" 640 ") == 8
+    assert text.count(" 1280 ") == 8
 
 
 def test_without_a_measured_rate_the_time_is_unknown_not_invented(tmp_path: Path) -> None:
