@@ -53,7 +53,7 @@ class Environment(Frozen):
     git_commit: str | None
     """Commit of this project, where known."""
     git_dirty: bool | None
-    """True where the checkout had uncommitted changes."""
+    """True where the checkout's code had uncommitted changes."""
     command: str
     """The exact command line."""
     memory_bytes: int | None = None

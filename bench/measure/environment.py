@@ -15,6 +15,8 @@ LIBRARIES = ("backbone-bench", "torch", "torchvision", "timm", "fvcore", "numpy"
 """Packages whose version can change a number."""
 ROOT = Path(__file__).resolve().parents[2]
 """The checkout, where the project runs from one."""
+CODE = ("bench", "run_bench.py", "pyproject.toml")
+"""What in the checkout can change a number; a virtual environment or a folder of data beside it cannot."""
 
 
 def environment(hardware: Hardware, command: str) -> Environment:
@@ -48,11 +50,11 @@ def _versions() -> dict[str, str]:
 
 @cache
 def _git() -> tuple[str | None, bool | None]:
-    """Commit of the checkout and whether it has uncommitted changes; (None, None) outside one."""
+    """Commit of the checkout and whether its code has uncommitted changes; (None, None) outside one."""
     if not (ROOT / ".git").exists():
         return None, None
     commit = _ask_git("rev-parse", "HEAD")
-    changes = _ask_git("status", "--porcelain")
+    changes = _ask_git("status", "--porcelain", "--", *CODE)
     return commit, None if changes is None else bool(changes)
 
 

@@ -38,15 +38,22 @@ def test_outside_a_checkout_there_is_no_commit(checkout: Path) -> None:
 
 def test_a_checkout_with_changes_is_flagged(checkout: Path) -> None:
     _git(checkout, "init")
-    (checkout / "file").write_text("one")
-    _git(checkout, "add", "file")
+    (checkout / "run_bench.py").write_text("one")
+    _git(checkout, "add", "run_bench.py")
     _git(checkout, "commit", "-m", "first")
     clean = environment(CPU, "command")
     assert clean.git_commit is not None
     assert len(clean.git_commit) == 40
     assert clean.git_dirty is False
+    for path, dirty in (("data/image.png", False), ("run_bench.py", True)):
+        module._git.cache_clear()
+        (checkout / path).parent.mkdir(exist_ok=True)
+        (checkout / path).write_text("two")
+        assert environment(CPU, "command").git_dirty is dirty
+    _git(checkout, "checkout", "run_bench.py")
+    (checkout / "bench").mkdir()
+    (checkout / "bench" / "new.py").write_text("three")
     module._git.cache_clear()
-    (checkout / "file").write_text("two")
     assert environment(CPU, "command").git_dirty is True
 
 
