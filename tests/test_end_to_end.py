@@ -139,3 +139,19 @@ def test_every_option_in_the_readme_exists() -> None:
     known = _run("--help").stdout
     for option in set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", (ROOT / "README.md").read_text())):
         assert option in known or option == "--print_config", option
+
+
+def test_the_board_in_the_readme_is_the_committed_snapshot_s() -> None:
+    readme = (ROOT / "README.md").read_text()
+    page = re.search(r"\]\((results/snapshots/[^)]*leaderboard\.md)\)", readme)
+    assert page is not None
+
+    def rows(text: str) -> list[list[str]]:
+        cells = [[c.strip() for c in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("| ")]
+        return [[re.sub(r"\(.*?\)", "", c) for c in row] for row in cells if row[0].isdigit()]
+
+    snapshot = (ROOT / page.group(1)).read_text()
+    assert rows(snapshot)
+    assert [row for row in rows(readme) if row[1].startswith("[")] == rows(snapshot)
+    for link in re.findall(r"\]\((results/[^)]+)\)", readme):
+        assert (ROOT / link).exists(), link

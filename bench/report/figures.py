@@ -166,7 +166,7 @@ def _obstacles(axes: Axes, dot: _Dot, em: float) -> list[Box]:
     (x, y), (left, _), (right, _) = to((dot.x, dot.y)), to((dot.x_low, dot.y)), to((dot.x_high, dot.y))
     (_, low), (_, high) = to((dot.x, dot.y_low)), to((dot.x, dot.y_high))
     r, cap = 5 * em, 3 * em
-    return [(x - r, y - r, x + r, y + r), (x - cap, low, x + cap, high), (left, y - cap, right, y + cap)]
+    return [(x - r, y - r, x + r, y + r), (x - cap, low, x + cap, high), (left - cap, y - cap, right + cap, y + cap)]
 
 
 def _nudges(rows: int, sizes: Sequence[int]) -> list[float]:
