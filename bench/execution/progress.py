@@ -105,7 +105,7 @@ class Console:
             file=sys.stderr,
             dynamic_ncols=True,
             smoothing=0.05,
-            bar_format="{desc} |{bar}| {percentage:3.0f} %, {rate_fmt}, {elapsed}{postfix}",
+            bar_format="{desc} |{bar}| {percentage:3.0f} %, {elapsed}{postfix}",
         )
 
     def started(self, job: Job) -> None:
