@@ -92,6 +92,7 @@ def _sweep(board: Board) -> str:
     if not swept:
         return ""
     rates = sorted({trial.lr for row in swept for trial in row.trials})
+    flagged = len(rates) > 2 and any(row.lr_at_edge for row in swept)
     rows = []
     for row in swept:
         by_rate = {trial.lr: trial for trial in row.trials}
@@ -101,15 +102,9 @@ def _sweep(board: Board) -> str:
             else f"{'**' * (lr == row.chosen_lr)}{t.dev_loss:.3f}{'**' * (lr == row.chosen_lr)} ({percent(t.dev_top1)})"
             for lr in rates
         ]  # fmt: skip
-        rows.append(
-            [
-                plain(row.name),
-                *cells,
-                setting(row.chosen_lr),
-                "edge of the grid" if row.lr_at_edge and len(rates) > 2 else "",
-            ]
-        )
-    table = pipe_table(["model", *map(setting, rates), "chosen", ""], rows, right=range(1, len(rates) + 2))
+        flag = ["edge of the grid" if row.lr_at_edge else ""] if flagged else []
+        rows.append([plain(row.name), *cells, setting(row.chosen_lr), *flag])
+    table = pipe_table(["model", *map(setting, rates), "chosen", *[""] * flagged], rows, right=range(1, len(rates) + 2))
     edge = ""
     if any(row.lr_at_edge for row in swept):
         of_two = "Of two rates each is at the edge" if len(rates) == 2 else "Where the chosen rate is at the edge"
