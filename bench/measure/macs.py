@@ -155,16 +155,23 @@ def _einsum(inputs: Sequence[Value], outputs: Sequence[Value]) -> Counter[str]:
     """Operands contracted from left to right; a pair costs the product of the sizes of all its indices."""
     terms, _, result = re.sub(r"\s", "", inputs[0].toIValue()).partition("->")
     shapes = [_shape(value) for value in inputs[1].node().inputs()]
-    labels = terms.split(",")
-    if "." in terms or len(shapes) == 1:
-        raise NotImplementedError(f"einsum {terms!r}: an ellipsis or a single operand is not counted")
-    size = {c: n for label, shape in zip(labels, shapes, strict=True) for c, n in zip(label, shape, strict=True)}
+    labels = [_spelled_out(term, len(shape)) for term, shape in zip(terms.split(","), shapes, strict=True)]
+    size: Counter[str] = Counter()
+    for label, shape in zip(labels, shapes, strict=True):
+        size |= Counter(dict(zip(label, shape, strict=True)))
+    kept = set(_spelled_out(result, len(_shape(outputs[0]))))
     macs, left = 0, set(labels[0])
     for k, label in enumerate(labels[1:], start=1):
         left |= set(label)
         macs += prod(size[c] for c in left)
-        left &= set(result).union(*labels[k + 1 :])
-    return _tally("product", macs, prod(_shape(outputs[0])))
+        left &= kept.union(*labels[k + 1 :])
+    return _tally("product", macs, prod(_shape(outputs[0])) if len(labels) > 1 else 0)
+
+
+def _spelled_out(term: str, dimensions: int) -> str:
+    """One letter for each dimension: an ellipsis becomes digits, counted from the right as broadcasting does."""
+    hidden = dimensions - len(term.replace("...", ""))
+    return term.replace("...", "".join(str(d) for d in reversed(range(hidden))))
 
 
 def _recurrent(inputs: Sequence[Value], outputs: Sequence[Value]) -> Counter[str]:

@@ -115,6 +115,9 @@ def test_a_broadcast_product_counts_every_product_that_is_made() -> None:
         ("bchw,cd->bdhw", [(3, 7)], 3 * 64 * 7),
         ("bchw,bcwk->bchk", [(1, 3, 8, 5)], 3 * 8 * 8 * 5),
         ("bchw,cd,de->behw", [(3, 4), (4, 6)], 3 * 64 * 4 + 64 * 4 * 6),
+        ("...hw,...wk->...hk", [(8, 5)], 3 * 8 * 8 * 5),
+        ("bchw,...cd->b...dhw", [(6, 3, 2)], 6 * 3 * 64 * 2),
+        ("bchw->bc", [], 0),
     ],
 )
 def test_einsum_is_counted_by_its_indices(equation: str, shapes: list[tuple[int, ...]], macs: int) -> None:
