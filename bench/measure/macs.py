@@ -107,7 +107,7 @@ def flop_counter_macs(model: nn.Module, image: Tensor) -> int:
 
 
 def _handles() -> dict[str, Handle]:
-    products = dict.fromkeys(("mm", "bmm", "matmul", "linear"), _product("product", 0))
+    products = dict.fromkeys(("mm", "bmm", "matmul"), _product("product", 0))
     sums_of_products = dict.fromkeys(("addmm", "baddbmm"), _product("product", 1))
     return {
         **products,

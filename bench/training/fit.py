@@ -71,6 +71,9 @@ def fit(
 
     `on_step` is told the images of each finished step. Raises NonFiniteLoss.
     """
+    import torch
+
+    torch.manual_seed(seed)  # dropout and stochastic depth draw from here, whatever was built or measured before
     loop = _Loop(model, data, train_idx, protocol, lr, seed, precision, device, on_step)
     steps = protocol.steps(len(train_idx))
     dev = _Dev(model, data, train_idx, dev_idx, protocol)

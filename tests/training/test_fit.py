@@ -89,6 +89,16 @@ def test_equal_seeds_train_bit_identical_weights_and_other_seeds_do_not() -> Non
     assert weights(0) != weights(1)
 
 
+def test_dropout_depends_on_the_seed_and_not_on_what_ran_before() -> None:
+    def weights(drawn_before: int) -> bytes:
+        model = nn.Sequential(*_model(), nn.Dropout(0.5))
+        torch.rand(drawn_before)
+        _fit(model)
+        return b"".join(p.detach().numpy().tobytes() for p in model.parameters())
+
+    assert weights(0) == weights(7)
+
+
 def test_a_loss_that_is_not_finite_stops_the_training_by_name() -> None:
     class Diverging(nn.Sequential):
         def forward(self, images: Tensor) -> Tensor:
