@@ -1,7 +1,7 @@
 """What a run leaves: typed, versioned, with the unit of every number in its name.
 
-`RunRecord` is one training run (a cell); `ProfileRecord` is what one model costs on one device. Both are
-immutable and self-sufficient: a board can be drawn from them alone, years later, on another machine.
+`RunRecord` is one training run (a cell). It is immutable and self-sufficient: a board can be drawn from records alone,
+years later, on another machine. What a model costs stands in `bench.profiles`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bench.models.info import Stage as Stage
 from bench.values import Frozen
 
 SCHEMA_VERSION = 1
-"""Version of both record kinds; a record of another version is named and left out of a board."""
+"""Version of all kinds of record; a record of another version is named and left out of a board."""
 
 
 class SubsetInfo(Frozen):
@@ -204,59 +204,3 @@ class RunRecord(Frozen):
     """The learning-rate trials that chose this run's rate."""
     failure: Failure | None = None
     """Why there is no result; None where there is one."""
-
-
-class Timing(Frozen):
-    """Repeated timings of one operation."""
-
-    batch_size: int
-    """Images per call."""
-    repeats: int
-    """Timed calls, warm-up not counted."""
-    median_ms: float
-    """Median milliseconds per call."""
-    q25_ms: float
-    """Lower quartile of milliseconds per call."""
-    q75_ms: float
-    """Upper quartile of milliseconds per call."""
-    throughput_img_per_s: float
-    """`batch_size` divided by the median."""
-
-
-class ProfileRecord(Frozen):
-    """What one model costs at one image size on one device."""
-
-    schema_version: int = SCHEMA_VERSION
-    """Version of this layout."""
-    id: str
-    """Content hash of the request: model, image size, classes, hardware and threads."""
-    status: Literal["ok", "failed"]
-    """Whether there is a result."""
-    created: str
-    """UTC time of writing, ISO 8601."""
-    model: str
-    """The name asked for."""
-    img_size: int
-    """Side of the input image in pixels."""
-    num_classes: int
-    """Outputs of the head."""
-    environment: Environment
-    """Machine and software."""
-    info: ModelInfo | None = None
-    """The model as built."""
-    macs: int | None = None
-    """Canonical multiply-accumulates for one image: matrix products and convolutions, attention included."""
-    macs_by_operator: dict[str, int] = Field(default_factory=dict)
-    """Canonical multiply-accumulates by operator name."""
-    flop_counter_macs: int | None = None
-    """The same by torch's FlopCounterMode (half its FLOPs), as a check."""
-    uncounted: list[str] = Field(default_factory=list)
-    """Operators that are neither counted nor known to be free; not empty means `macs` is incomplete."""
-    activations: int | None = None
-    """Elements written by matrix products and convolutions for one image."""
-    latency: Timing | None = None
-    """Inference of a single image, float32."""
-    inference: Timing | None = None
-    """Inference of a batch, float32, model only, without the loader."""
-    failure: Failure | None = None
-    """Why there is no result."""

@@ -29,8 +29,9 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from bench.errors import UsageError
+from bench.profiles import ProfileRecord
 from bench.protocol import content_hash
-from bench.records import SCHEMA_VERSION, CellSpec, ProfileRecord, RunRecord
+from bench.records import SCHEMA_VERSION, CellSpec, RunRecord
 
 RECORD = "record.json"
 PREDICTIONS = "predictions.npz"

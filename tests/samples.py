@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.splits import dev_counts, resolve_train_sizes
+from bench.profiles import ProfileRecord, Timing
 from bench.protocol import PRESETS, Protocol, content_hash
 from bench.records import (
     CellSpec,
@@ -21,10 +22,8 @@ from bench.records import (
     Failure,
     Geometry,
     ModelInfo,
-    ProfileRecord,
     RunRecord,
     Stage,
-    Timing,
     TrainMetrics,
     TrialResult,
 )

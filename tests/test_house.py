@@ -24,6 +24,7 @@ FLOORS = (
     "measure",
     "probes",
     "store",
+    "profiles",
     "records",
     "protocol",
     "models",

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Literal, NamedTuple
 
-from bench.records import ModelInfo, ProfileRecord, RunRecord, TrialResult
+from bench.profiles import ProfileRecord
+from bench.records import ModelInfo, RunRecord, TrialResult
 
 Status = Literal["complete", "partial", "failed"]
 

@@ -17,6 +17,7 @@ from bench.data.splits import dev_split, index_sha256, subset
 from bench.errors import UsageError
 from bench.measure.hardware import Hardware
 from bench.models.weights import CheckpointError
+from bench.profiles import ProfileRecord
 from bench.protocol import Protocol
 from bench.records import (
     CellSpec,
@@ -25,7 +26,6 @@ from bench.records import (
     EvalMetrics,
     Failure,
     ModelInfo,
-    ProfileRecord,
     RunRecord,
     SubsetInfo,
     TrainMetrics,

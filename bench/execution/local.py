@@ -18,7 +18,8 @@ from bench.errors import UsageError
 from bench.execution.progress import Reporter, Silent
 from bench.measure.environment import environment
 from bench.measure.hardware import detect
-from bench.records import DataInfo, Failure, ProfileRecord, RunRecord, TrialResult
+from bench.profiles import ProfileRecord
+from bench.records import DataInfo, Failure, RunRecord, TrialResult
 from bench.store import Records, Store, StoreError, load_records
 from bench.study import Job, Plan, Study, choose_lr, make_plan, trial_results
 

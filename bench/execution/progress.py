@@ -8,7 +8,8 @@ import time
 from collections.abc import Mapping
 from typing import Protocol as Interface
 
-from bench.records import ProfileRecord, RunRecord
+from bench.profiles import ProfileRecord
+from bench.records import RunRecord
 from bench.study import Job, Plan
 
 log = logging.getLogger("bench")

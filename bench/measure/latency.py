@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.records import Timing
+from bench.profiles import Timing
 
 if TYPE_CHECKING:
     import torch

@@ -8,7 +8,7 @@ import torch
 from bench.measure import latency
 from bench.measure.cost import measure_model
 from bench.models.build import build
-from bench.records import ProfileRecord
+from bench.profiles import ProfileRecord
 
 
 def test_a_measured_model_fills_a_profile_and_keeps_its_weights(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,8 +27,8 @@ SECTIONS = {
     records.EvalMetrics: "### `test`",
     records.TrialResult: "### `trials[]`",
     records.Failure: "### `failure`",
-    records.ProfileRecord: "### The profile",
-    records.Timing: "### `latency`, `inference`",
+    profiles.ProfileRecord: "### The profile",
+    profiles.Timing: "### `latency`, `inference`, `training`",
 }
 
 
