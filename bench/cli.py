@@ -57,13 +57,14 @@ def _main(arguments: list[str]) -> int:
 
 def _run(options: Options, command: str) -> int:
     """Prepare, plan, run what is left, write and print the board."""
-    from bench.execution.local import execute, prepare_data, warm_up
+    from bench.execution.local import execute, prepare_data
+    from bench.execution.process import warm_up
     from bench.measure.hardware import detect
     from bench.store import Store
     from bench.study import make_plan
 
     study = options.study
-    hardware = detect(study.device, study.protocol.precision)
+    hardware = detect(study.device, study.protocol.precision, study.threads)
     store = Store(study.output)
     if not options.dry_run:
         store.open()
@@ -83,12 +84,14 @@ def _run(options: Options, command: str) -> int:
             failed = tally.failed
             if tally.left:
                 log.warning("--limit reached: %d jobs are left; the same command goes on from there", tally.left)
-        return _report(options, command, plan, SOME_FAILED if failed else OK)
+        code = SOME_FAILED if failed else OK
+        return _report_costs(options, command, plan, code) if study.cost_only else _report(options, command, plan, code)
 
 
 def _report(options: Options, command: str, plan: Plan | None, code: int) -> int:
     """Write every board of the output folder; print that of `plan`, or all. Text does not wait for pictures."""
     from bench.analysis.board import build_board
+    from bench.report.costs import write_costs
     from bench.report.write import write_pictures, write_texts
     from bench.store import load_records
 
@@ -100,7 +103,29 @@ def _report(options: Options, command: str, plan: Plan | None, code: int) -> int
     _print_boards(options, [b for b in boards if plan is None or _is_of(b, plan)])
     sys.stdout.flush()
     write_pictures(boards, options.study.output)
+    write_costs(records, options.study.output, command)
     log.info("written: %s", options.study.output / "leaderboard.md")
+    return code
+
+
+def _report_costs(options: Options, command: str, plan: Plan | None, code: int) -> int:
+    """Write what models cost; print the board of `plan`, or all."""
+    from bench.analysis.costs import build_costs
+    from bench.report.costs import cost_table, costs_json, write_costs
+    from bench.store import load_records
+
+    records = load_records(options.study.output)
+    for problem in records.problems:
+        log.warning("%s", problem)
+    wanted = {job.id for job in plan.jobs} if plan is not None else {p.id for p in records.profiles}
+    boards = [board for board in build_costs(records) if any(row.profile.id in wanted for row in board.rows)]
+    if options.json:
+        print(json.dumps(costs_json(boards), indent=1))
+    for board in boards if not options.json else ():
+        print(cost_table(board))
+    sys.stdout.flush()
+    write_costs(records, options.study.output, command)
+    log.info("written: %s", options.study.output / "costs.md")
     return code
 
 
@@ -108,6 +133,8 @@ def _report_only(options: Options) -> int:
     """Redraw everything from the records, without torch."""
     records = _records_or_error(options)
     if not any(record.cell.kind == "run" for record in records.runs):
+        if records.profiles:
+            return _report_costs(options, "", None, OK)
         raise UsageError(f"there are no finished runs in {options.study.output}: run without --report-only first.")
     return _report(options, "", None, OK)
 

@@ -18,12 +18,14 @@ from typing import Any, get_type_hints
 
 from bench.errors import UsageError, did_you_mean
 from bench.protocol import PRESETS, Protocol
-from bench.study import Study
+from bench.study import COST_ONLY_PX, Study
 
-LISTS = ("models", "train_sizes", "seeds", "checkpoint", "plugins")
+LISTS = ("models", "train_sizes", "seeds", "checkpoint", "plugins", "batch_sizes")
 """Options that take several values with commas between them."""
 SPELLINGS = {"lr_trials": ["--lr-trials"], "checkpoint": ["--checkpoint", "--initial-checkpoint"]}
 """Option names where they are not just the field's name with dashes."""
+COST = ("cost_only", "channels_last", "compile", "batch_sizes", "time_budget")
+"""Fields of the study that decide how cost is measured."""
 EPILOG = """\
 exit codes: 0 all done; 1 some cells failed, board written; 2 usage; 130 interrupted (the same command goes on)
 """
@@ -52,8 +54,7 @@ def parse(argv: Sequence[str]) -> Options | None:
     from jsonargparse import ArgumentError
 
     arguments = _bracket_lists(list(argv))
-    preset = _preset_name(arguments)
-    parser = _parser(preset)
+    parser = _parser(*_early(arguments))
     try:
         values = parser.parse_args(arguments)
     except ArgumentError as error:
@@ -65,9 +66,13 @@ def parse(argv: Sequence[str]) -> Options | None:
     return _options(values.as_dict())
 
 
-def _parser(preset: str) -> Any:
-    """The parser with the defaults of `preset`."""
+def _parser(preset: str, cost_only: bool) -> Any:
+    """The parser with the defaults of `preset`, and of `--cost-only` where that is asked for."""
     from jsonargparse import ArgumentParser
+
+    defaults = PRESETS[preset]
+    if cost_only:
+        defaults = dataclasses.replace(defaults, img_size=COST_ONLY_PX)
 
     parser = ArgumentParser(
         prog="run_bench.py",
@@ -80,6 +85,7 @@ def _parser(preset: str) -> Any:
     parser.add_argument("--config", action="config", help="YAML file with any of these options.")
     what = parser.add_argument_group("what to compare")
     protocol = parser.add_argument_group("protocol: everything held equal between the models")
+    cost = parser.add_argument_group("cost: how it is measured")
     show = parser.add_argument_group("what to show")
     _add_field(what, Study, "models", Study().models)
     show.add_argument(
@@ -98,10 +104,10 @@ def _parser(preset: str) -> Any:
         "standard (default on a GPU), imagenet.",
     )
     for field in dataclasses.fields(Protocol):
-        _add_field(protocol, Protocol, field.name, getattr(PRESETS[preset], field.name))
+        _add_field(protocol, Protocol, field.name, getattr(defaults, field.name))
     for field in dataclasses.fields(Study):
         if field.name not in ("models", "protocol"):
-            _add_field(what, Study, field.name, field.default)
+            _add_field(cost if field.name in COST else what, Study, field.name, field.default)
     show.add_argument("--report-only", action="store_true", help="Redraw the board from the records; run nothing.")
     show.add_argument("--dry-run", action="store_true", help="Print the plan: cells, steps, time, what is done.")
     show.add_argument("--json", action="store_true", help="Print JSON instead of tables.")
@@ -116,10 +122,20 @@ def _add_field(group: Any, owner: type, name: str, default: Any) -> None:
     kind = get_type_hints(owner)[name]
     text = _field_docs(owner)[name].replace("`", "").replace("%", "%%")
     if kind is bool:
-        group.add_argument(*flags, action="store_true", help=text)
+        _add_switch(group, flags, default, text)
         return
     metavar = {"metavar": "A,B,…"} if name in LISTS else {}
     group.add_argument(*flags, type=kind, default=default, help=text, **metavar)
+
+
+def _add_switch(group: Any, flags: list[str], default: bool, text: str) -> None:
+    """A flag that turns something on; where it is on by default, `--no-…` turns it off."""
+    from jsonargparse import ActionYesNo
+
+    if default:
+        group.add_argument(*flags, action=ActionYesNo(no_prefix="no-"), default=True, help=text)
+    else:
+        group.add_argument(*flags, action="store_true", help=text)
 
 
 @cache
@@ -179,12 +195,13 @@ def _as_list(name: str, text: str) -> str:
     return "[" + ", ".join(parts) + "]"
 
 
-def _preset_name(argv: list[str]) -> str:
-    """The preset that decides the defaults: of the command line, of the config file, or by the hardware."""
+def _early(argv: list[str]) -> tuple[str, bool]:
+    """What decides the defaults: the preset (by the hardware if nobody names one), and whether it is cost only."""
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     early.add_argument("--protocol")
     early.add_argument("--config")
     early.add_argument("--device")
+    early.add_argument("--cost-only", action="store_true")
     try:
         known, _ = early.parse_known_args(argv)
     except argparse.ArgumentError as error:
@@ -199,7 +216,7 @@ def _preset_name(argv: list[str]) -> str:
         asked = "standard" if detect(str(device), "auto").device.startswith("cuda") else "quick"
     if asked not in PRESETS:
         raise UsageError(f"unknown protocol {asked!r}: choose from {', '.join(PRESETS)}.{did_you_mean(asked, PRESETS)}")
-    return str(asked)
+    return str(asked), known.cost_only or in_file.get("cost_only") is True
 
 
 def _read_config(path: Path) -> dict[str, Any]:

@@ -59,11 +59,13 @@ class Timing(Frozen):
     settled: bool | None = None
     """Whether the rolling median had settled when the warm-up ended."""
     seconds: float | None = None
-    """Wall time from the first step to the last sample."""
+    """Wall time of sweep, warm-up and samples, other models' turns not counted."""
     drift: float | None = None
     """Median of the last third of the samples over that of the first third, minus 1."""
     cv: float | None = None
     """Coefficient of variation: standard deviation over mean."""
+    waited: float | None = None
+    """Time that the process's threads waited for a processor, over the time of the samples (Linux; CPU only)."""
     samples_ms: list[float] = Field(default_factory=list)
     """Raw samples in the order taken, milliseconds per step."""
     turns: list[int] = Field(default_factory=list)
@@ -294,3 +296,5 @@ class DeviceRecord(Frozen):
     """Side of those square matrices."""
     copy_mib: int
     """Size of the copied array in MiB."""
+    invalid: list[str] = Field(default_factory=list)
+    """Why a roof must not be relied on, such as other work on the processors; empty where all of them are sound."""

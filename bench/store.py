@@ -6,6 +6,7 @@ Layout below the output folder::
     runs/<protocol>/<model>/n<size>-s<seed>-<id>/predictions.npz
     runs/<protocol>/<model>/n<size>-s<seed>-<id>/failed-1.json     one per failed attempt
     profiles/<model>-<px>px-<id>/record.json                       what a model costs, likewise
+    devices/<hardware>-<id>/record.json                            what a device can do at best
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from bench.errors import UsageError
-from bench.profiles import ProfileRecord
+from bench.profiles import DeviceRecord, ProfileRecord
 from bench.protocol import content_hash
 from bench.records import SCHEMA_VERSION, CellSpec, RunRecord
 
 RECORD = "record.json"
 PREDICTIONS = "predictions.npz"
-_R = TypeVar("_R", RunRecord, ProfileRecord)
+_R = TypeVar("_R", RunRecord, ProfileRecord, DeviceRecord)
 
 
 class StoreError(UsageError):
@@ -75,6 +76,10 @@ class Store:
         """Where a profile's record stands or will stand."""
         return self.root / "profiles" / f"{slug(model)}-{img_size}px-{profile_id[:12]}"
 
+    def device_folder(self, hardware: str, device_id: str) -> Path:
+        """Where a device's record stands or will stand; `hardware` is its name."""
+        return self.root / "devices" / f"{slug(hardware)}-{device_id[:12]}"
+
     def is_done(self, folder: Path) -> bool:
         """Whether a complete record stands in `folder`; a torn one counts as not there."""
         try:
@@ -104,6 +109,12 @@ class Store:
         self._write_record(folder, record)
         return folder
 
+    def write_device(self, record: DeviceRecord) -> Path:
+        """Write what a device can do, in place of an older measurement of the same one. Returns its folder."""
+        folder = self.device_folder(record.environment.hardware, record.id)
+        self._write(folder / RECORD, _as_json(record))
+        return folder
+
     def read_run(self, folder: Path) -> RunRecord:
         """The good record in `folder`; raises ValueError where it is broken, OSError where it is missing."""
         return _parse(RunRecord, (folder / RECORD).read_bytes())
@@ -111,6 +122,10 @@ class Store:
     def read_profile(self, folder: Path) -> ProfileRecord:
         """The good profile in `folder`; raises ValueError where it is broken, OSError where it is missing."""
         return _parse(ProfileRecord, (folder / RECORD).read_bytes())
+
+    def read_device(self, folder: Path) -> DeviceRecord:
+        """The device's record in `folder`; raises ValueError where it is broken, OSError where it is missing."""
+        return _parse(DeviceRecord, (folder / RECORD).read_bytes())
 
     @contextlib.contextmanager
     def exclusive(self, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
@@ -128,7 +143,7 @@ class Store:
 
     def _write_record(self, folder: Path, record: RunRecord | ProfileRecord) -> None:
         name = RECORD if record.status == "ok" else f"failed-{self.failures(folder) + 1}.json"
-        self._write(folder / name, (record.model_dump_json(indent=1) + "\n").encode())
+        self._write(folder / name, _as_json(record))
 
     def _write(self, path: Path, data: bytes) -> None:
         with _explained(path):
@@ -172,6 +187,8 @@ class Records:
     """Records that were left out: the file and why."""
     folders: dict[str, Path] = field(default_factory=dict)
     """Folder of each record id, relative to `root`."""
+    devices: list[DeviceRecord] = field(default_factory=list)
+    """What each device can do at best."""
 
     def predictions(self, run_id: str, names: Collection[str] | None = None) -> dict[str, NDArray[np.generic]]:
         """Arrays of one run's `predictions.npz`, or only those in `names`; raises KeyError where there are none."""
@@ -191,21 +208,31 @@ class Records:
 def load_records(root: Path | str) -> Records:
     """Read every record below `root`, in a stable order; broken, foreign and newer ones are named in `problems`."""
     base = Path(root)
-    runs: list[RunRecord] = []
-    profiles: list[ProfileRecord] = []
     problems: list[str] = []
     folders: dict[str, Path] = {}
-    for path in _record_files(base / "runs"):
-        run = _read(RunRecord, path, base, problems)
-        if run is not None:
-            runs.append(run)
-            folders[run.id] = path.parent.relative_to(base)
-    for path in _record_files(base / "profiles"):
-        profile = _read(ProfileRecord, path, base, problems)
-        if profile is not None:
-            profiles.append(profile)
-            folders[profile.id] = path.parent.relative_to(base)
-    return Records(root=base, runs=runs, profiles=profiles, problems=problems, folders=folders)
+    return Records(
+        root=base,
+        runs=_load(RunRecord, base, "runs", problems, folders),
+        profiles=_load(ProfileRecord, base, "profiles", problems, folders),
+        problems=problems,
+        folders=folders,
+        devices=_load(DeviceRecord, base, "devices", problems, folders),
+    )
+
+
+def _load(kind: type[_R], base: Path, part: str, problems: list[str], folders: dict[str, Path]) -> list[_R]:
+    """The records below `base / part`; their folders and what was left out go into `folders` and `problems`."""
+    found: list[_R] = []
+    for path in _record_files(base / part):
+        record = _read(kind, path, base, problems)
+        if record is not None:
+            found.append(record)
+            folders[record.id] = path.parent.relative_to(base)
+    return found
+
+
+def _as_json(record: RunRecord | ProfileRecord | DeviceRecord) -> bytes:
+    return (record.model_dump_json(indent=1) + "\n").encode()
 
 
 def _record_files(folder: Path) -> list[Path]:

@@ -15,9 +15,12 @@ from bench.protocol import Protocol, content_hash
 
 if TYPE_CHECKING:  # the command line must answer --help without waiting for pydantic and numpy
     from bench.measure.hardware import Hardware
+    from bench.measure.settings import CostSettings
     from bench.records import CellSpec, DataInfo, RunRecord, TrialResult
     from bench.store import Store
 
+COST_ONLY_PX, COST_ONLY_CLASSES = 224, 1000
+"""Image size and outputs where only cost is measured: those under which published costs are told."""
 CANONICAL = ("resnet50", "vit_b16", "swin_t", "cvt_13")
 """The four backbones that the project is about, and the default of `--models`."""
 
@@ -48,13 +51,54 @@ class Study:
     """Run every cell again, also those that are done; old records stand until new ones replace them."""
     limit: int | None = None
     """Run at most this many unfinished cells in this call; the same command goes on from there."""
+    threads: int | None = None
+    """Threads that torch computes with; as many as there are physical cores unless given."""
+    cost_only: bool = False
+    """Measure what the models cost (at 224 px and 1,000 classes unless given), train nothing, need no dataset."""
+    channels_last: bool = True
+    """Layout of images and weights where cost is measured: channels last, or contiguous."""
+    compile: bool = False
+    """Send the models through torch.compile where cost is measured."""
+    batch_sizes: tuple[int, ...] = ()
+    """Batches of the throughput sweep; powers of two, as far as they help, unless given."""
+    time_budget: float | None = None
+    """Seconds that the timing of one model may take; 50 with --cost-only, else 15."""
 
     def __post_init__(self) -> None:
         import_plugins(self.plugins)
         object.__setattr__(self, "models", tuple(parse_models(",".join(self.models))))
-        if self.limit is not None and self.limit < 0:
-            raise UsageError(f"--limit must not be negative, not {self.limit}.")
+        rules = [
+            (self.limit is None or self.limit >= 0, f"--limit must not be negative, not {self.limit}"),
+            (self.threads is None or 1 <= self.threads <= 4096, f"--threads must be at least 1, not {self.threads}"),
+            (
+                all(size >= 1 for size in self.batch_sizes),
+                f"--batch-sizes must all be at least 1: {list(self.batch_sizes)}",
+            ),
+            (
+                self.time_budget is None or 0 < self.time_budget < 1e6,
+                f"--time-budget must be above 0 seconds, not {self.time_budget}",
+            ),
+        ]
+        for holds, message in rules:
+            if not holds:
+                raise UsageError(f"{message}.")
         self.checkpoints()
+
+    def cost_settings(self, training_precision: str) -> CostSettings:
+        """How cost is measured, given the training arithmetic as resolved; inference is float32 unless asked."""
+        from bench.measure.settings import COST_ONLY_S, IN_STUDY_S, MEMORY_BATCH, CostSettings
+
+        asked = self.protocol.precision
+        batch = self.protocol.batch_size
+        return CostSettings(
+            inference_precision="fp32" if asked == "auto" else asked,
+            training_precision=training_precision,
+            channels_last=self.channels_last,
+            compiled=self.compile,
+            batch_sizes=tuple(sorted(self.batch_sizes)),
+            budget_s=self.time_budget or (COST_ONLY_S if self.cost_only else IN_STUDY_S),
+            memory_batch=min(batch, MEMORY_BATCH) if self.cost_only else batch,
+        )
 
     def checkpoints(self) -> dict[str, Path]:
         """Checkpoint file of each model that has one; UsageError where one is malformed, unknown or missing."""
@@ -116,18 +160,30 @@ class Job:
 
 @dataclass(frozen=True)
 class Plan:
-    """All jobs of a study in the order they run: model by model, cost first, then trials, then runs."""
+    """All jobs of a study in the order they run: what every model costs, then model by model trials and runs."""
 
     study: Study
     """The request."""
-    data: DataInfo
-    """The dataset as prepared."""
+    data: DataInfo | None
+    """The dataset as prepared; None where only cost is measured."""
     hardware: Hardware
     """The device as resolved."""
     train_sizes: tuple[int, ...]
     """Train sizes as counts, ascending."""
     jobs: tuple[Job, ...]
     """Every job, done or not."""
+
+    @property
+    def dataset(self) -> DataInfo:
+        """The dataset of a plan that has cells."""
+        if self.data is None:
+            raise ValueError("a plan that only measures cost has no dataset")
+        return self.data
+
+    @property
+    def num_classes(self) -> int:
+        """Outputs of every model."""
+        return len(self.data.classes) if self.data is not None else COST_ONLY_CLASSES
 
     def of(self, model: str) -> tuple[Job, ...]:
         """The jobs of one model."""
@@ -144,8 +200,8 @@ class Plan:
         return self.study.protocol.steps(job.cell.train_size) * self.study.protocol.batch_size
 
 
-def make_plan(study: Study, data: DataInfo, hardware: Hardware, store: Store) -> Plan:
-    """Lay out the study's cells and see which are done. Reads the store, writes nothing.
+def make_plan(study: Study, data: DataInfo | None, hardware: Hardware, store: Store) -> Plan:
+    """Lay out the study's jobs and see which are done; without `data` only cost. Reads the store, writes nothing.
 
     Raises UsageError where a train size does not fit the data.
     """
@@ -153,12 +209,14 @@ def make_plan(study: Study, data: DataInfo, hardware: Hardware, store: Store) ->
     from bench.records import CellSpec
 
     protocol = study.protocol
+    if data is None:
+        jobs = profile_jobs(study, COST_ONLY_CLASSES, hardware, store)
+        return Plan(study=study, data=None, hardware=hardware, train_sizes=(), jobs=tuple(jobs))
     available = data.n_train - sum(dev_counts(data.train_counts, protocol.dev_fraction))
     sizes = tuple(sorted(resolve_train_sizes(protocol.train_sizes, available)))
-    weights = _weights(study)
-    jobs: list[Job] = []
+    weights = initial_weights(study)
+    jobs = profile_jobs(study, len(data.classes), hardware, store)
     for model in study.models:
-        jobs.append(_profile_job(study, model, data, hardware, store))
         shared: dict[str, Any] = {
             "model": model,
             "protocol_id": protocol.id,
@@ -217,29 +275,27 @@ def _cell_job(study: Study, cell: CellSpec, store: Store) -> Job:
     )
 
 
-def _profile_job(study: Study, model: str, data: DataInfo, hardware: Hardware, store: Store) -> Job:
-    request = {
-        "model": model,
-        "img_size": study.protocol.img_size,
-        "num_classes": len(data.classes),
-        "hardware": hardware.name,
-        "threads": hardware.threads,
-        "device": hardware.device.partition(":")[0],
-    }
-    identity = content_hash(request)
-    folder = store.profile_folder(model, study.protocol.img_size, identity)
-    return Job(
-        kind="profile",
-        model=model,
-        id=identity,
-        folder=folder,
-        cell=None,
-        done=not study.fresh and store.is_done(folder),
-        failures=store.failures(folder),
-    )
+def profile_jobs(study: Study, num_classes: int, hardware: Hardware, store: Store) -> list[Job]:
+    """One job per model that measures what it costs, with `num_classes` outputs. Reads the store, writes nothing."""
+    jobs = []
+    for model in study.models:
+        request = {
+            "model": model,
+            "img_size": study.protocol.img_size,
+            "num_classes": num_classes,
+            "hardware": hardware.name,
+            "threads": hardware.threads,
+            "device": hardware.device.partition(":")[0],
+            "settings": study.cost_settings(hardware.precision).identity(),
+        }
+        identity = content_hash(request)
+        folder = store.profile_folder(model, study.protocol.img_size, identity)
+        done = not study.fresh and store.is_done(folder)
+        jobs.append(Job("profile", model, identity, folder, None, done, store.failures(folder)))
+    return jobs
 
 
-def _weights(study: Study) -> dict[str, str]:
+def initial_weights(study: Study) -> dict[str, str]:
     """What each model starts from, as it stands in its cells: `scratch`, `pretrained` or a file's hash."""
     files = study.checkpoints()
     start = "pretrained" if study.pretrained else "scratch"

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.splits import dev_counts, resolve_train_sizes
-from bench.profiles import ProfileRecord, Timing
 from bench.protocol import PRESETS, Protocol, content_hash
 from bench.records import (
     CellSpec,
@@ -28,6 +27,7 @@ from bench.records import (
     TrialResult,
 )
 from bench.store import Store, cell_id
+from tests.cost_samples import make_profile
 
 DATA = DataInfo(
     dataset="digits",
@@ -118,6 +118,8 @@ class Fake:
     """Whether its dev loss still falls."""
     best_trial: int = 1
     """Which of the learning rates tried has the lowest dev loss."""
+    cost: tuple[tuple[str, Any], ...] = ()
+    """(name, value) of fields in which its profile differs from `make_profile`."""
 
 
 CANONICAL_FAKES = (
@@ -192,7 +194,8 @@ def _base(
     return {**values, "created": created, "trials": _trials(model, protocol)}
 
 
-def _model_info(model: Fake, img_size: int) -> ModelInfo:
+def model_info(model: Fake, img_size: int) -> ModelInfo:
+    """What is known of a made-up model once it is built."""
     stage = Stage(name="stage 1", height=4, width=4, channels=64)
     return ModelInfo(
         name=model.name,
@@ -274,7 +277,7 @@ def _result(
         under_trained=model.under_trained,
     )
     record = make_run(
-        **base, model=_model_info(model, protocol.img_size), train=train, test=make_metrics(label, prediction, data)
+        **base, model=model_info(model, protocol.img_size), train=train, test=make_metrics(label, prediction, data)
     )
     return record, {"index": np.arange(len(label)), "label": label, "prediction": prediction}
 
@@ -313,32 +316,14 @@ def make_metrics(label: NDArray[np.int64], prediction: NDArray[np.int64], data: 
 def _write_profile(
     store: Store, model: Fake, data: DataInfo, protocol: Protocol, created: str, environment: Environment
 ) -> None:
-    request = [model.name, protocol.img_size, len(data.classes), environment.hardware, environment.threads]
-
-    def timing(batch_size: int, speed: float) -> Timing:
-        median = 1000 * batch_size / speed
-        return Timing(
-            batch_size=batch_size,
-            repeats=20,
-            median_ms=median,
-            q25_ms=0.96 * median,
-            q75_ms=1.08 * median,
-            throughput_img_per_s=speed,
-        )
-
-    store.write_profile(
-        ProfileRecord(
-            id=content_hash(request),
-            status="ok",
-            created=created,
-            model=model.name,
-            img_size=protocol.img_size,
-            num_classes=len(data.classes),
-            environment=environment,
-            info=_model_info(model, protocol.img_size),
-            macs=model.macs,
-            activations=3_000_000,
-            latency=timing(1, model.speed / 5),
-            inference=timing(32, model.speed),
-        )
+    profile = make_profile(
+        model.name,
+        model_info(model, protocol.img_size),
+        environment,
+        protocol.img_size,
+        len(data.classes),
+        created=created,
+        macs=model.macs,
+        speed=model.speed,
     )
+    store.write_profile(profile.model_copy(update=dict(model.cost)))

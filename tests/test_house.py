@@ -92,6 +92,7 @@ def test_only_the_store_writes_runs_and_only_execution_starts_work() -> None:
         if room not in ("store", "execution"):
             assert "write_run(" not in text, _name(path)
             assert "write_profile(" not in text, _name(path)
+            assert "write_device(" not in text, _name(path)
         if room != "execution":
             assert "multiprocessing" not in [n.partition(".")[0] for n in _imports(path)], _name(path)
 

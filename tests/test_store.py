@@ -16,9 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.profiles import DeviceRecord, ProfileRecord, Rate
 from bench.records import SCHEMA_VERSION, CellSpec, Failure, RunRecord
 from bench.store import RECORD, Store, StoreError, atomic_write, cell_id, load_records, slug
-from tests.samples import make_cell, make_run
+from tests.samples import ENVIRONMENT, make_cell, make_run
 
 
 def test_a_written_run_is_read_back_equal_with_its_predictions(tmp_path: Path) -> None:
@@ -86,6 +87,64 @@ def test_a_foreign_or_newer_record_is_left_out_and_named(
     records = load_records(tmp_path)
     assert records.runs == []
     assert reason in records.problems[0]
+
+
+def _device(**changes: object) -> DeviceRecord:
+    rate = Rate(median_per_s=2e9, low_per_s=1.9e9, high_per_s=2.1e9)
+    values: dict[str, object] = {
+        "id": "a" * 64,
+        "created": "2026-01-01T00:00:00+00:00",
+        "environment": ENVIRONMENT,
+        "copy_bytes_per_s": rate,
+        "flops_per_s": {"fp32": rate},
+        "matrix_size": 1024,
+        "copy_mib": 256,
+    }
+    return DeviceRecord.model_validate({**values, **changes})
+
+
+def test_a_devices_record_is_read_back_equal_from_the_folder_of_its_id(tmp_path: Path) -> None:
+    store = Store(tmp_path).open()
+    record = _device()
+    folder = store.device_folder(ENVIRONMENT.hardware, record.id)
+    assert not store.is_done(folder)
+    assert store.write_device(record) == folder == tmp_path / "devices" / "Test_CPU-aaaaaaaaaaaa"
+    assert store.is_done(folder)
+    assert store.read_device(folder) == record
+    records = load_records(tmp_path)
+    assert records.devices == [record]
+    assert (records.runs, records.profiles, records.problems) == ([], [], [])
+    assert records.run_path(record.id) == "devices/Test_CPU-aaaaaaaaaaaa"
+
+
+def test_a_device_measured_again_replaces_its_record_and_another_one_stands_beside_it(tmp_path: Path) -> None:
+    store = Store(tmp_path).open()
+    again = _device(created="2026-02-01T00:00:00+00:00")
+    other = _device(id="b" * 64)
+    for record in (_device(), other, again):
+        store.write_device(record)
+    assert load_records(tmp_path).devices == [again, other]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [({"schema_version": SCHEMA_VERSION + 1}, "schema version"), ({"surprise": 1}, "surprise"), (None, "JSON")],
+)
+def test_a_broken_or_foreign_device_is_named_and_the_others_are_read(
+    change: dict[str, object] | None, reason: str, tmp_path: Path
+) -> None:
+    store = Store(tmp_path).open()
+    store.write_device(_device(id="b" * 64))
+    file = store.write_device(_device()) / RECORD
+    text = file.read_text()
+    file.write_text(text[:100] if change is None else json.dumps({**json.loads(text), **change}) + "\n")
+    records = load_records(tmp_path)
+    assert [device.id for device in records.devices] == ["b" * 64]
+    assert len(records.problems) == 1
+    assert "devices/Test_CPU-aaaaaaaaaaaa/record.json" in records.problems[0]
+    assert reason in records.problems[0]
+    with pytest.raises(ValueError, match=reason):
+        store.read_device(file.parent)
 
 
 def test_a_missing_predictions_file_is_a_key_error_not_a_crash(tmp_path: Path) -> None:
@@ -178,6 +237,6 @@ def test_two_writers_of_the_same_cell_leave_one_whole_record(tmp_path: Path) -> 
 
 
 def test_records_name_every_unit_and_document_every_field() -> None:
-    for model in (CellSpec, RunRecord):
+    for model in (CellSpec, RunRecord, ProfileRecord, DeviceRecord):
         for name, field in model.model_fields.items():
             assert field.description, f"{model.__name__}.{name} has no docstring"

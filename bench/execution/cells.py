@@ -1,4 +1,4 @@
-"""Runs one cell, or measures one model, inside a worker process; every outcome becomes a record."""
+"""Runs one cell inside a worker process; every outcome becomes a record."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +15,8 @@ from numpy.typing import NDArray
 from bench.data.splits import dev_split, index_sha256, subset
 from bench.errors import UsageError
 from bench.measure.hardware import Hardware
+from bench.measure.memory import peak_resident_bytes
 from bench.models.weights import CheckpointError
-from bench.profiles import ProfileRecord
 from bench.protocol import Protocol
 from bench.records import (
     CellSpec,
@@ -35,6 +34,7 @@ from bench.store import Store, StoreError, cell_id
 from bench.training.evaluate import predict
 from bench.training.fit import Fit, fit, training_rate
 from bench.training.metrics import evaluate_logits
+from bench.values import now
 
 if TYPE_CHECKING:
     import torch
@@ -88,7 +88,6 @@ class Bench:
     _data: ImageData | None = None
     _best: _Trained | None = None
     _info: ModelInfo | None = None
-    _spare: tuple[int, nn.Module] | None = None
     _unfit: CheckpointError | None = None
     _splits: dict[str, NDArray[np.int64]] = field(default_factory=dict)
 
@@ -125,30 +124,6 @@ class Bench:
             raise
         except Exception:
             return  # the model's own fault, which becomes the record of its cells
-
-    def run_profile(self, model: str, profile_id: str, weights: str) -> ProfileRecord:
-        """Measure what a model costs, write its record and return it. Raises only StoreError."""
-        from bench.measure.cost import measure_model
-
-        shared = profile_identity(self.site, model, profile_id)
-        try:
-            seed = self.site.protocol.seeds[0]
-            built, info = self._build(model, weights, seed)
-            cost = measure_model(
-                built,
-                img_size=self.site.protocol.img_size,
-                device=self.device,
-                batch_size=self.site.protocol.batch_size,
-            )
-            record = ProfileRecord(status="ok", info=info, **shared, **cost)
-            self._spare = (seed, built)
-        except StoreError:
-            raise
-        except Exception as error:
-            record = ProfileRecord(status="failed", failure=failure(error), **shared)
-            self._clear_device()
-        Store(self.site.root).write_profile(record)
-        return record
 
     @property
     def device(self) -> torch.device:
@@ -239,14 +214,11 @@ class Bench:
         return metrics, arrays, time.perf_counter() - start
 
     def _build(self, model: str, weights: str, seed: int) -> tuple[nn.Module, ModelInfo]:
-        """A fresh model; the one that was only measured and not trained, where it has the same seed."""
+        """A fresh model on the device."""
         import torch
 
         from bench.models.build import build
 
-        spare, self._spare = self._spare, None
-        if spare is not None and spare[0] == seed and self._info is not None:
-            return spare[1], self._info
         if self._unfit is not None:
             raise self._unfit
         try:
@@ -332,37 +304,11 @@ def failed_run(site: Site, cell: CellSpec, why: Failure, trials: list[TrialResul
     )
 
 
-def profile_identity(site: Site, model: str, profile_id: str) -> dict[str, Any]:
-    """The fields that every profile record of a site has, good or failed."""
-    return {
-        "id": profile_id,
-        "created": now(),
-        "model": model,
-        "img_size": site.protocol.img_size,
-        "num_classes": len(site.data.classes),
-        "environment": site.environment,
-    }
-
-
 def failure(error: BaseException) -> Failure:
     """An exception as it stands in a record: its class, its first line, the end of its traceback."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     tail = "".join(traceback.format_exception(error))[-4000:]
     return Failure(kind=type(error).__name__, message=lines[0][:500], traceback=tail)
-
-
-def now() -> str:
-    """UTC time to the second, ISO 8601."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def peak_resident_bytes() -> int:
-    """Largest resident size that this process has had."""
-    import resource
-    import sys
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _key(cell: CellSpec, lr: float) -> tuple[str, int, int, float]:

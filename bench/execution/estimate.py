@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.errors import UsageError
-from bench.execution.local import Launcher, WorkerDied
+from bench.execution.local import Launcher
+from bench.execution.process import WorkerDied, WorkFailed
 from bench.execution.progress import Silent
 from bench.store import load_records
 from bench.study import Plan
@@ -41,6 +42,6 @@ def rates_of_plan(plan: Plan, cache_dir: Path, command: str) -> dict[str, float]
         with Launcher(plan, model, cache_dir, command, Silent()) as launcher:
             try:
                 rates[model] = launcher.training_rate(left[0].cell.weights)
-            except (UsageError, WorkerDied):
+            except (UsageError, WorkerDied, WorkFailed):
                 continue
     return rates

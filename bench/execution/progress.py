@@ -68,7 +68,7 @@ class Clock:
         rate = self.rate(job.model)
         if rate is None:
             return None
-        data = self.plan.data
+        data = self.plan.dataset
         judged = 2 * self.plan.study.protocol.dev_fraction * data.n_train + (data.n_test if job.kind == "run" else 0)
         return BUILD_S + self.plan.images(job) / rate + judged / (EVAL_SPEEDUP * rate)
 

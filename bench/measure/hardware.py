@@ -32,27 +32,28 @@ class Hardware:
     """Memory of the device; None where the system does not tell."""
 
 
-def detect(device: str, precision: str) -> Hardware:
+def detect(device: str, precision: str, threads: int | None = None) -> Hardware:
     """Resolve `auto`, `cpu`, `cuda` or `cuda:i`, and `auto`, `fp32` or `bf16`.
 
-    `auto` precision is bfloat16 where the device multiplies it in hardware. Raises UsageError for an unknown
-    device and for one that this machine does not have.
+    `auto` precision is bfloat16 where the device multiplies it in hardware; without `threads`, `cpu_threads()` are
+    used. Raises UsageError for an unknown device and for one that this machine does not have.
     """
+    threads = threads or cpu_threads()
     known = re.fullmatch(r"auto|cpu|cuda(?::(\d+))?", device)
     if not known:
         hint = did_you_mean(device, ["auto", "cpu", "cuda"])
         raise UsageError(f"--device must be auto, cpu, cuda or cuda:i, not {device!r}.{hint}")
     if device == "cpu" or (device == "auto" and _gpus() == 0):
-        return _cpu(precision)
-    return _gpu(int(known.group(1) or 0), precision)
+        return _cpu(precision, threads)
+    return _gpu(int(known.group(1) or 0), precision, threads)
 
 
-def _cpu(precision: str) -> Hardware:
+def _cpu(precision: str, threads: int) -> Hardware:
     resolved = precision if precision != "auto" else "bf16" if BF16_FLAGS & cpu_flags() else "fp32"
-    return Hardware("cpu", cpu_name(), cpu_threads(), resolved, _physical_memory())
+    return Hardware("cpu", cpu_name(), threads, resolved, _physical_memory())
 
 
-def _gpu(index: int, precision: str) -> Hardware:
+def _gpu(index: int, precision: str, threads: int) -> Hardware:
     count = _gpus()
     if index >= count:
         has = "no GPU that torch can use" if count == 0 else f"only {count} GPU{'s' if count > 1 else ''}"
@@ -63,7 +64,7 @@ def _gpu(index: int, precision: str) -> Hardware:
     return Hardware(
         device=f"cuda:{index}",
         name=torch.cuda.get_device_name(index),
-        threads=cpu_threads(),
+        threads=threads,
         precision=precision if precision != "auto" else "bf16" if bf16 else "fp32",
         memory_bytes=int(torch.cuda.get_device_properties(index).total_memory),
     )

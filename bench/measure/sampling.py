@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-RESAMPLES = 1000
-"""Bootstrap resamples behind an interval."""
+RESAMPLES, FEWEST_RESAMPLES, MOST_DRAWS = 1000, 200, 1_000_000
+"""Bootstrap resamples behind an interval; fewer where there are so many samples that they would cost more draws."""
 WINDOW = 5
 """Samples in the rolling median that tells the end of a warm-up."""
 SETTLED = 0.02
@@ -59,9 +59,10 @@ def median_interval(samples: ArrayLike, *, level: float = 0.95, seed: int = 0) -
         raise ValueError("an interval needs at least one sample")
     length = max(1, round(n ** (1 / 3)))
     blocks = -(-n // length)
+    resamples = max(FEWEST_RESAMPLES, min(RESAMPLES, MOST_DRAWS // n))
     rng = np.random.default_rng(seed)
-    starts = rng.integers(0, n - length + 1, size=(RESAMPLES, blocks))
-    index = (starts[:, :, None] + np.arange(length)).reshape(RESAMPLES, -1)[:, :n]
+    starts = rng.integers(0, n - length + 1, size=(resamples, blocks))
+    index = (starts[:, :, None] + np.arange(length)).reshape(resamples, -1)[:, :n]
     medians = np.median(values[index], axis=1)
     tail = (1 - level) / 2
     low, high = np.quantile(medians, [tail, 1 - tail])

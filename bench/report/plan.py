@@ -15,8 +15,8 @@ def plan_json(plan: Plan, rates: Mapping[str, float]) -> dict[str, Any]:
     return {
         "protocol": plan.study.protocol.to_dict(),
         "protocol_id": plan.study.protocol.id,
-        "dataset": plan.data.dataset,
-        "data_fingerprint": plan.data.fingerprint,
+        "dataset": plan.data.dataset if plan.data else None,
+        "data_fingerprint": plan.data.fingerprint if plan.data else None,
         "hardware": plan.hardware.name,
         "precision": plan.hardware.precision,
         "train_sizes": list(plan.train_sizes),
@@ -41,10 +41,12 @@ def plan_table(plan: Plan, rates: Mapping[str, float]) -> str:
         rows.append([job.title, steps, plan.images(job) or "", state, time])
     protocol = plan.study.protocol
     left = clock.total(list(plan.left()))
-    head = (
-        f"protocol {protocol.preset} {protocol.short_id} · {plan.data.dataset} {plan.data.fingerprint[:8]} · "
-        f"{plan.hardware.name}, {plan.hardware.threads} threads, {plan.hardware.precision}"
+    what = (
+        f"protocol {protocol.preset} {protocol.short_id} · {plan.data.dataset} {plan.data.fingerprint[:8]}"
+        if plan.data
+        else "cost only"
     )
+    head = f"{what} · {plan.hardware.name}, {plan.hardware.threads} threads, {plan.hardware.precision}"
     tail = (
         f"{len(plan.left())} of {len(plan.jobs)} jobs left, estimated "
         f"{duration(left) if left is not None else 'time unknown'}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -10,16 +11,19 @@ import pytest
 import torch
 from torch import nn
 
+from bench.measure.macs import count_macs
 from tests.benchmarks.cvt_ratio import CASES, THREADS, Case, make_step, ours, ratio_interval, take_turns, theirs
+from tests.benchmarks.steps import describe
 
 pytest.importorskip("transformers")
 
 
 @pytest.fixture(autouse=True)
-def _threads() -> Iterator[None]:
-    """Both sides get the same number of threads, and the next test gets its own back."""
+def _threads(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Both sides get the same number of threads; one where nothing is timed. The next test gets its own back."""
     before = torch.get_num_threads()
-    torch.set_num_threads(THREADS)
+    timed = "benchmark" in request.fixturenames and request.getfixturevalue("benchmark").enabled
+    torch.set_num_threads(THREADS if timed else 1)
     yield
     torch.set_num_threads(before)
 
@@ -28,10 +32,18 @@ def _marked() -> list[Any]:
     return [pytest.param(case, id=case.name, marks=[pytest.mark.slow] if case.px > 32 else []) for case in CASES]
 
 
+@cache
+def _macs(px: int) -> int:
+    """Multiply-accumulates of one image, the same on both sides: they compute the same."""
+    return count_macs(ours().eval(), torch.zeros(1, 3, px, px)).macs
+
+
 @pytest.mark.parametrize("build", [ours, theirs])
 @pytest.mark.parametrize("case", _marked())
 def test_time_of_a_step(benchmark: Any, case: Case, build: Callable[[], nn.Module]) -> None:
     benchmark.group = case.name
+    name = "cvt_13" if build is ours else "transformers CvT-13"
+    describe(benchmark, model=name, batch=case.batch, macs=_macs(case.px))
     benchmark(make_step(build(), case))
 
 

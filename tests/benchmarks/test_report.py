@@ -1,0 +1,41 @@
+"""Building the report from records: the texts, and the pictures apart.
+
+`python -m pytest tests/benchmarks/test_report.py --benchmark-enable -m 'slow or not slow'`
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.analysis.board import build_board
+from bench.protocol import PRESETS
+from bench.report.write import write_pictures, write_texts
+from bench.store import load_records
+from tests.samples import make_study
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The records of the canonical four over three seeds."""
+    root = tmp_path_factory.mktemp("results")
+    make_study(root, protocol=replace(PRESETS["quick"], seeds=(0, 1, 2)))
+    return root
+
+
+def test_report_from_records_to_the_text_of_the_board(results: Path, tmp_path: Path, benchmark: Any) -> None:
+    def report() -> None:
+        write_texts(build_board(load_records(results)), tmp_path)
+
+    benchmark.pedantic(report, rounds=3, warmup_rounds=1)
+    assert (tmp_path / "leaderboard.md").is_file()
+
+
+@pytest.mark.slow
+def test_pictures_of_the_report(results: Path, tmp_path: Path, benchmark: Any) -> None:
+    boards = build_board(load_records(results))
+    benchmark.pedantic(write_pictures, args=(boards, tmp_path), rounds=3, warmup_rounds=1)
+    assert list(tmp_path.rglob("*.png"))
