@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 
 class _Linear(nn.Module):
-    """The smallest model there is; `harm` is done to its logits in training."""
+    """The smallest model there is; `harm` is done in training, or by its images' size."""
 
     def __init__(self, num_classes: int = 10, harm: str = "") -> None:
         super().__init__()
@@ -20,6 +20,8 @@ class _Linear(nn.Module):
         self.head = nn.Linear(3, num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
+        if self.harm == "size":
+            assert images.shape[-1] == 224, f"Input height ({images.shape[-2]}) doesn't match model (224)."
         logits: Tensor = self.head(images.mean(dim=(2, 3)))
         if self.training and self.harm == "nan":
             return logits * torch.nan
@@ -52,6 +54,12 @@ def broken_kill(pretrained: bool = False, num_classes: int = 10, **_: Any) -> nn
 def broken_raise(pretrained: bool = False, num_classes: int = 10, **_: Any) -> nn.Module:
     """Its forward pass raises."""
     return _Linear(num_classes, "raise")
+
+
+@register_model
+def broken_size(pretrained: bool = False, num_classes: int = 10, **_: Any) -> nn.Module:
+    """It takes images of one size only."""
+    return _Linear(num_classes, "size")
 
 
 @register_model

@@ -103,6 +103,72 @@ def test_report_only_redraws_the_board_without_torch(
     assert [r["model"] for r in printed["boards"][0]["rows"]] == [r["model"] for r in rows["boards"][0]["rows"]]
 
 
+@pytest.fixture(scope="module")
+def cost(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """`--cost-only` with two models that work and one that is broken, run once for several tests."""
+    output = tmp_path_factory.mktemp("cost") / "results"
+    return output, _run(*COST, "--models", "test_resnet,test_vit,broken_build", "--output", str(output))
+
+
+COST = [
+    "--cost-only",
+    "--img-size",
+    "32",
+    "--device",
+    "cpu",
+    "--plugins",
+    "tests.broken_models",
+    "--time-budget",
+    "0.8",
+]
+
+
+def test_cost_only_prints_what_models_cost_and_a_failed_one_with_its_reason(
+    cost: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    output, done = cost
+    assert done.returncode == 1, done.stderr
+    for words in ("test_resnet", "test_vit", "broken_build", "this model only exists on paper", "GMACs"):
+        assert words in done.stdout
+    for name in ("costs.md", "costs.csv", "costs.json"):
+        assert (output / name).stat().st_size > 100, name
+    assert not (output / "leaderboard.md").exists()
+    assert not (output / "runs").exists()
+    assert "--cost-only" in (output / "costs.md").read_text()
+
+
+def test_a_second_cost_only_call_measures_only_what_failed(
+    cost: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    output, _ = cost
+    before = {p: p.stat().st_mtime_ns for p in output.rglob("record.json")}
+    again = _run(*COST, "--models", "test_resnet,test_vit", "--output", str(output), "--json")
+    assert again.returncode == 0, again.stderr
+    assert {p: p.stat().st_mtime_ns for p in output.rglob("record.json")} == before
+    assert "test_vit" in again.stdout
+    json.loads(again.stdout)
+
+
+def test_report_only_redraws_costs_where_nothing_was_trained(
+    cost: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    output, _ = cost
+    (output / "costs.md").unlink()
+    again = _run("--report-only", "--output", str(output), PYTHONPROFILEIMPORTTIME="1")
+    assert again.returncode == 0, again.stderr
+    assert (output / "costs.md").exists()
+    assert not re.search(r"\| +torch$", again.stderr, re.MULTILINE)
+
+
+def test_a_size_that_a_model_refuses_is_its_own_failure_and_the_rest_goes_on(tmp_path: Path) -> None:
+    done = _run(*COST, "--models", "fine_linear,broken_size", "--output", str(tmp_path))
+    assert done.returncode == 1, done.stderr
+    assert "Input height (32) doesn't match model (224)" in done.stdout
+    (good,) = [p for p in load_records(tmp_path).profiles if p.status == "ok"]
+    assert good.model == "fine_linear"
+    assert "Traceback" not in done.stdout + done.stderr
+
+
 def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path: Path) -> None:
     done = _run(*TINY, "--dry-run", "--output", str(tmp_path / "results"))
     assert done.returncode == 0, done.stderr

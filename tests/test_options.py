@@ -73,6 +73,31 @@ def test_a_config_file_may_name_a_preset_and_the_command_line_wins(tmp_path: Pat
     assert options.study.models == ("deit_ti",)
 
 
+def test_cost_only_defaults_to_the_size_that_published_costs_are_told_for(tmp_path: Path) -> None:
+    assert _parse("--cost-only").study.protocol.img_size == 224
+    assert _parse("--cost-only", "--img-size", "64").study.protocol.img_size == 64
+    file = tmp_path / "study.yaml"
+    file.write_text("cost_only: true\n")
+    assert _parse("--config", str(file)).study.protocol.img_size == 224
+    assert _parse().study.protocol.img_size == 32
+
+
+def test_options_of_the_cost_measurement_reach_its_settings() -> None:
+    study = _parse(
+        "--cost-only", "--no-channels-last", "--compile", "--batch-sizes", "8,4", "--time-budget", "7", "--threads", "3"
+    ).study
+    settings = study.cost_settings("bf16")
+    assert (settings.channels_last, settings.compiled, settings.batch_sizes) == (False, True, (4, 8))
+    assert (settings.budget_s, study.threads) == (7.0, 3)
+    assert _parse().study.cost_settings("bf16").channels_last
+
+
+def test_inference_is_timed_in_float32_unless_a_precision_is_asked_for() -> None:
+    assert _parse("--cost-only").study.cost_settings("bf16").inference_precision == "fp32"
+    assert _parse("--cost-only").study.cost_settings("bf16").training_precision == "bf16"
+    assert _parse("--cost-only", "--precision", "bf16").study.cost_settings("bf16").inference_precision == "bf16"
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
@@ -90,6 +115,10 @@ def test_a_config_file_may_name_a_preset_and_the_command_line_wins(tmp_path: Pat
         (["--checkpoint", "resnet50"], r"--checkpoint takes MODEL=FILE"),
         (["--checkpoint", "resnet50=nowhere.pth"], r"there is no file nowhere.pth"),
         (["--limit", "-1"], r"--limit must not be negative"),
+        (["--threads", "0"], r"--threads must be at least 1, not 0"),
+        (["--batch-sizes", "8,0"], r"--batch-sizes must all be at least 1"),
+        (["--batch-sizes", "many"], r"--batch-sizes"),
+        (["--time-budget", "0"], r"--time-budget must be above 0 seconds"),
     ],
 )
 def test_a_mistake_is_one_line_that_says_what_is_wrong(argv: list[str], message: str) -> None:
