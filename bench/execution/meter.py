@@ -176,19 +176,19 @@ class Sizer:
         """Everything that is counted rather than timed, and the problems met."""
         import torch
 
-        subject = (self._built or _subject(self.request))[0]
+        subject, info = self._built or _subject(self.request)
         model, device = subject.model.eval(), subject.device
         image = torch.zeros(1, 3, self.request.img_size, self.request.img_size, device=device)
         found: dict[str, Any] = {}
         problems: list[str] = []
         for part in (_counted, _checked, self._other_sizes):
             try:
-                found |= part(model, image)
+                found |= part(model, image, info)
             except Exception as error:
                 problems.append(f"macs: {_one_line(error)}")
         return {**found, "problems": list(dict.fromkeys(problems))}
 
-    def _other_sizes(self, model: nn.Module, image: torch.Tensor) -> dict[str, Any]:
+    def _other_sizes(self, model: nn.Module, image: torch.Tensor, info: ModelInfo) -> dict[str, Any]:
         request = self.request
         if not request.other_sizes:
             return {}
@@ -196,12 +196,12 @@ class Sizer:
         from bench.models.build import build
 
         def at(img_size: int) -> nn.Module:
-            return build(request.model, num_classes=request.num_classes, img_size=img_size)[0]
+            return build(request.model, num_classes=request.num_classes, img_size=img_size, known=info)[0]
 
         return {"macs_by_size": macs_by_size(at, request.other_sizes)}
 
 
-def _counted(model: nn.Module, image: torch.Tensor) -> dict[str, Any]:
+def _counted(model: nn.Module, image: torch.Tensor, info: ModelInfo) -> dict[str, Any]:
     from bench.measure.macs import count_macs
 
     counted = count_macs(model, image)
@@ -219,7 +219,7 @@ def _counted(model: nn.Module, image: torch.Tensor) -> dict[str, Any]:
     }
 
 
-def _checked(model: nn.Module, image: torch.Tensor) -> dict[str, Any]:
+def _checked(model: nn.Module, image: torch.Tensor, info: ModelInfo) -> dict[str, Any]:
     from bench.measure.macs import flop_counter_macs
 
     return {"flop_counter_macs": flop_counter_macs(model, image)}

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.measure.macs import MacCount, count_macs, flop_counter_macs
+from bench.measure.macs import TraceError, count_macs, flop_counter_macs
 from bench.models.build import build
+from tests.measure.counting import Function, counted
 
 CANONICAL = {
     "resnet50": (4_089_184_256, 25_557_032),
@@ -22,34 +23,16 @@ CANONICAL = {
 """Matrix products and convolutions of one 224 px image with 1000 classes, and parameters, head included."""
 
 
-class _Function(nn.Module):
-    """A function of the image as a module."""
-
-    def __init__(self, function: Any, **modules: nn.Module) -> None:
-        super().__init__()
-        self.function = function
-        for name, module in modules.items():
-            self.add_module(name, module)
-
-    def forward(self, image: Tensor) -> Tensor:
-        result: Tensor = self.function(self, image)
-        return result
-
-
-def _count(function: Any, shape: tuple[int, ...] = (1, 3, 8, 8), **modules: nn.Module) -> MacCount:
-    return count_macs(_Function(function, **modules).eval(), torch.zeros(shape))
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CANONICAL)
 def test_the_four_canonical_backbones_cost_exactly_what_is_known(name: str) -> None:
     model, info = build(name, num_classes=1000, img_size=224)
     macs, params = CANONICAL[name]
     image = torch.zeros(1, 3, 224, 224)
-    counted = count_macs(model.eval(), image)
+    count = count_macs(model.eval(), image)
     assert info.params == params
-    assert counted.macs == macs
-    assert counted.uncounted == []
+    assert count.macs == macs
+    assert count.uncounted == []
     assert flop_counter_macs(model, image) == pytest.approx(macs, rel=1e-3)
 
 
@@ -59,9 +42,9 @@ def test_the_four_canonical_backbones_cost_exactly_what_is_known(name: str) -> N
 def test_two_counters_that_share_no_code_agree(name: str) -> None:
     model, _ = build(name, num_classes=10, img_size=32)
     image = torch.zeros(1, 3, 32, 32)
-    counted = count_macs(model.eval(), image)
-    assert counted.uncounted == []
-    assert flop_counter_macs(model, image) == pytest.approx(counted.macs, rel=1e-3)
+    count = count_macs(model.eval(), image)
+    assert count.uncounted == []
+    assert flop_counter_macs(model, image) == pytest.approx(count.macs, rel=1e-3)
 
 
 def test_fused_and_plain_attention_cost_the_same() -> None:
@@ -78,68 +61,92 @@ def test_fused_and_plain_attention_cost_the_same() -> None:
     assert "attention" not in plain.by_operator
     assert fused.macs == plain.macs
     assert fused.activations == plain.activations
+    assert fused.activations_read == plain.activations_read
+    assert fused.elementwise_ops == plain.elementwise_ops
+    assert fused.by_kind == plain.by_kind
+    assert fused.layers == plain.layers
 
 
-def test_attention_over_fewer_keys_than_queries_is_counted_by_its_formula() -> None:
-    def attend(_: nn.Module, image: Tensor) -> Tensor:
-        tokens = image.flatten(2).transpose(1, 2).expand(2, -1, -1)  # [2, 64, 3]
-        return F.scaled_dot_product_attention(tokens, tokens[:, :16], tokens[:, :16])
-
-    counted = _count(attend)
-    assert counted.macs == 2 * 64 * 16 * (3 + 3)
-    assert counted.activations == 2 * 64 * 16 + 2 * 64 * 3
-
-
-@pytest.mark.parametrize(
-    ("layer", "macs"),
-    [
-        (nn.Conv2d(3, 12, 3, padding=1), 64 * 12 * 3 * 9),
-        (nn.Conv2d(3, 12, 3, padding=1, groups=3), 64 * 12 * 1 * 9),
-        (nn.Conv2d(3, 12, 2, stride=2), 16 * 12 * 3 * 4),
-        (nn.ConvTranspose2d(3, 12, 2, stride=2), 64 * 3 * 12 * 4),
-    ],
-)
-def test_convolutions_are_counted_by_their_formula(layer: nn.Module, macs: int) -> None:
-    assert _count(lambda m, x: m.layer(x), layer=layer).macs == macs
+@pytest.mark.parametrize("name", ["resnet18", "vit_ti16", "swin_t", "cvt_13"])
+def test_arithmetic_and_layout_leave_every_number_alone(name: str) -> None:
+    model, _ = build(name, num_classes=10, img_size=32)
+    image = torch.zeros(1, 3, 32, 32)
+    plain = count_macs(model.eval(), image)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert count_macs(model, image) == plain
+        assert flop_counter_macs(model, image) == plain.macs
+    layout = model.to(memory_format=torch.channels_last)
+    assert count_macs(layout, image.contiguous(memory_format=torch.channels_last)) == plain
 
 
-def test_a_broadcast_product_counts_every_product_that_is_made() -> None:
-    counted = _count(lambda m, x: x @ torch.ones(5, 1, 8, 4))
-    assert counted.macs == 5 * 3 * 8 * 8 * 4
-    assert _count(lambda m, x: x @ torch.ones(8)).macs == 3 * 8 * 8
+def test_norms_pooling_and_elementwise_work_have_columns_of_their_own() -> None:
+    count = counted(lambda m, x: F.gelu(m.bn(F.adaptive_avg_pool2d(x, 4))).softmax(-1), bn=nn.BatchNorm2d(3))
+    assert count.macs == count.activations == count.activations_read == 0
+    assert count.norm_ops == 3 * 4 * 4
+    assert count.elementwise_ops == 3 * (3 * 4 * 4)
+    assert (count.by_kind, count.layers, count.uncounted) == ({}, [], [])
 
 
-@pytest.mark.parametrize(
-    ("equation", "shapes", "macs"),
-    [
-        ("bchw,cd->bdhw", [(3, 7)], 3 * 64 * 7),
-        ("bchw,bcwk->bchk", [(1, 3, 8, 5)], 3 * 8 * 8 * 5),
-        ("bchw,cd,de->behw", [(3, 4), (4, 6)], 3 * 64 * 4 + 64 * 4 * 6),
-        ("...hw,...wk->...hk", [(8, 5)], 3 * 8 * 8 * 5),
-        ("bchw,...cd->b...dhw", [(6, 3, 2)], 6 * 3 * 64 * 2),
-        ("bchw->bc", [], 0),
-    ],
-)
-def test_einsum_is_counted_by_its_indices(equation: str, shapes: list[tuple[int, ...]], macs: int) -> None:
-    assert _count(lambda m, x: torch.einsum(equation, x, *(torch.ones(s) for s in shapes))).macs == macs
+def test_moving_data_and_shape_arithmetic_cost_nothing() -> None:
+    count = counted(lambda m, x: torch.cat([x.flip(3), x], 1).reshape(x.shape[0] * 2, -1).t().contiguous())
+    assert (count.macs, count.norm_ops, count.elementwise_ops, count.uncounted) == (0, 0, 0, [])
 
 
-@pytest.mark.parametrize(("kind", "gates"), [(nn.LSTM, 4), (nn.GRU, 3)])
-@pytest.mark.parametrize("bidirectional", [False, True])
-def test_recurrent_layers_apply_every_matrix_at_every_position(kind: Any, gates: int, bidirectional: bool) -> None:
-    layer = kind(3, 5, bidirectional=bidirectional, batch_first=True)
-    counted = _count(lambda m, x: m.layer(x.flatten(2).transpose(1, 2))[0], layer=layer)
-    assert counted.macs == 64 * gates * 5 * (3 + 5) * (2 if bidirectional else 1)
+def test_a_factor_made_of_weights_alone_is_not_read() -> None:
+    weight = nn.ParameterList([torch.ones(8, 4)])
+    count = counted(lambda m, x: x @ (2 * m.weight[0]).softmax(0), weight=weight)
+    assert count.activations_read == 3 * 8 * 8
+    assert counted(lambda m, x: x @ torch.zeros_like(x)).activations_read == 3 * 8 * 8
+    assert counted(lambda m, x: x @ (2 * x)).activations_read == 2 * 3 * 8 * 8
 
 
-def test_norms_pooling_and_elementwise_work_are_not_canonical() -> None:
-    counted = _count(lambda m, x: F.gelu(m.bn(F.adaptive_avg_pool2d(x, 4))).softmax(-1), bn=nn.BatchNorm2d(3))
-    assert counted.macs == counted.activations == 0
-    assert counted.uncounted == []
+def test_the_shape_of_the_result_is_told() -> None:
+    assert counted(lambda m, x: x.flatten(2)).output_shape == [1, 3, 64]
+    assert counted(lambda m, x: (x, x)).output_shape == []
 
 
 def test_an_operator_that_nobody_knows_is_named() -> None:
-    assert _count(lambda m, x: torch.fft.fft2(x).real).uncounted == ["fft_fft2", "real"]
+    assert counted(lambda m, x: torch.fft.fft2(x).real).uncounted == ["fft_fft2", "real"]
+
+
+def test_a_function_written_in_python_is_named_because_its_inside_is_hidden() -> None:
+    class Hidden(torch.autograd.Function):
+        """A product that the trace does not show."""
+
+        @staticmethod
+        def forward(ctx: Any, x: Tensor) -> Tensor:
+            return x @ x
+
+    assert counted(lambda m, x: Hidden.apply(x)).uncounted == ["prim::PythonOp.Hidden"]
+
+
+def test_a_model_that_cannot_be_traced_says_so_in_one_line() -> None:
+    with pytest.raises(TraceError, match=r"^Linear cannot be traced.*mat1 and mat2 shapes[^\n]*$"):
+        count_macs(nn.Linear(5, 2).eval(), torch.zeros(1, 3, 8, 8))
+
+
+def test_the_model_is_left_as_it_was() -> None:
+    model, _ = build("vit_ti16", num_classes=10, img_size=32)
+    before = {name: value.clone() for name, value in model.eval().state_dict().items()}
+    image = torch.zeros(1, 3, 32, 32)
+    count_macs(model, image)
+    flop_counter_macs(model, image)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert all(p.requires_grad and p.device.type == "cpu" for p in model.parameters())
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+
+
+def test_the_other_counter_takes_the_models_own_device_where_meta_will_not_do() -> None:
+    by_value = Function(lambda m, x: m.layer(x) if float(x.sum()) == 0 else x, layer=nn.Conv2d(3, 4, 1)).eval()
+    assert flop_counter_macs(by_value, torch.zeros(1, 3, 8, 8)) == 64 * 3 * 4
+
+
+def test_the_other_counter_does_not_guess_at_an_lstm_off_the_meta_device_or_at_a_model_that_fails() -> None:
+    def by_value(m: nn.Module, x: Tensor) -> Tensor:
+        return x if float(x.sum()) else m.layer(x[0])[0]
+
+    assert flop_counter_macs(Function(by_value, layer=nn.LSTM(8, 4)).eval(), torch.zeros(1, 3, 8, 8)) is None
+    assert flop_counter_macs(nn.Linear(5, 2).eval(), torch.zeros(1, 3, 8, 8)) is None
 
 
 def test_a_model_in_train_mode_is_refused() -> None:
