@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from bench.analysis.costs import devices_of
 from bench.analysis.judge import judge
 from bench.analysis.notes import guessing_level, notes_of
 from bench.analysis.rows import GroupKey, Row, key_of, make_rows, settle
-from bench.analysis.table import COLUMNS, table
+from bench.analysis.table import COLUMNS, WHOLE, table
 from bench.errors import UsageError
 from bench.protocol import Protocol, content_hash
 from bench.records import CellSpec, DataInfo, Environment, RunRecord
@@ -85,7 +86,7 @@ class Board:
         import pandas as pd
 
         frame = pd.DataFrame(table(self.rows), columns=list(COLUMNS))
-        return frame.astype(dict.fromkeys(("rank", "params", "macs", "activations", "peak_bytes"), "Int64"))
+        return frame.astype(dict.fromkeys(WHOLE, "Int64"))
 
 
 def build_board(records: Records) -> list[Board]:
@@ -100,7 +101,7 @@ def build_board(records: Records) -> list[Board]:
 def _board(key: GroupKey, settled: list[RunRecord], records: Records) -> Board:
     newest = max(settled, key=lambda r: r.created)
     sizes, seeds = _asked(newest, settled)
-    rows, refused = judge(make_rows(settled, records.profiles, sizes, seeds), records)
+    rows, refused = judge(make_rows(settled, records.profiles, sizes, seeds, devices_of(records)), records)
     rows = [replace(row, notes=notes_of(row, compared=refused.get(row.name))) for row in rows]
     return Board(
         key=key,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.analysis.cost_notes import cost_notes
 from bench.analysis.rows import Note, Row
 from bench.records import RunRecord
 
@@ -110,11 +111,8 @@ def _recipe(row: Row) -> Note | None:
 def _cost(row: Row) -> list[Note]:
     if row.status == "failed":
         return []
-    profile = row.profile
-    if profile is None:
-        return [Note("cost unknown", "its cost has not been measured on this machine.")]
-    if profile.failure is not None:
-        return [Note("cost unknown", f"measuring its cost failed: {profile.failure.kind}: {profile.failure.message}")]
-    if profile.uncounted:
-        return [Note("MACs incomplete", f"operators without a count: {', '.join(profile.uncounted)}.")]
-    return []
+    if row.profile is not None:
+        return cost_notes(row.profile)
+    if row.cost_elsewhere:
+        return [Note("cost unknown", "its cost has not been measured with the settings of the other rows.")]
+    return [Note("cost unknown", "its cost has not been measured on this machine.")]

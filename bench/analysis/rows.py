@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Literal, NamedTuple
 
-from bench.profiles import ProfileRecord
+from bench.analysis.roofline import device_of, roof_point
+from bench.analysis.settings import Choice, choose_profiles
+from bench.profiles import DeviceRecord, ProfileRecord
 from bench.records import ModelInfo, RunRecord, TrialResult
 
 Status = Literal["complete", "partial", "failed"]
@@ -84,11 +86,15 @@ class Row:
     trials: tuple[TrialResult, ...]
     """The learning-rate sweep; empty where the protocol has a single rate."""
     profile: ProfileRecord | None
-    """What the model costs here: the good profile if there is one."""
+    """What the model costs here, with the same settings in every row: the good profile if there is one."""
+    device: DeviceRecord | None
+    """What the device can do at best; None where it was not measured."""
     largest: int
     """The largest train size of the board: the one that ranks."""
     smallest: int
     """The smallest train size of the board."""
+    cost_elsewhere: bool = False
+    """Whether its cost is known, but only with settings that differ from those of the other rows."""
     missing: tuple[tuple[int, int], ...] = ()
     """(train size, seed) of the protocol without a good run."""
     points: tuple[Point, ...] = ()
@@ -150,6 +156,14 @@ class Row:
         return timing.median_ms if timing else None
 
     @property
+    def mfu(self) -> float | None:
+        """Model FLOPs utilisation of inference; None without a sound device record."""
+        if self.profile is None or self.device is None or self.device.invalid:
+            return None
+        point = roof_point(self.profile, "inference", self.device)
+        return point.mfu if point else None
+
+    @property
     def macs(self) -> int | None:
         """Canonical multiply-accumulates for one image."""
         return self.profile.macs if self.profile else None
@@ -197,6 +211,7 @@ def make_rows(
     profiles: Sequence[ProfileRecord],
     sizes: Sequence[int],
     seeds: Sequence[int],
+    devices: Sequence[DeviceRecord] = (),
 ) -> list[Row]:
     """One row per (model, weights) of one board, by name, without accuracies, ranks and notes yet.
 
@@ -206,18 +221,22 @@ def make_rows(
     groups: dict[tuple[str, str], list[RunRecord]] = {}
     for record in settled:
         groups.setdefault((record.cell.model, record.cell.weights), []).append(record)
+    shown = [
+        group for _, group in sorted(groups.items()) if any(r.cell.kind == "run" or r.status == "failed" for r in group)
+    ]
+    choices = choose_profiles([group[0] for group in shown], profiles)
     return [
-        _row(group, profiles, sizes, seeds)
-        for _, group in sorted(groups.items())
-        if any(r.cell.kind == "run" or r.status == "failed" for r in group)
+        _row(group, choice, sizes, seeds, device_of(group[0].environment, devices))
+        for group, choice in zip(shown, choices, strict=True)
     ]
 
 
 def _row(
     records: Sequence[RunRecord],
-    profiles: Sequence[ProfileRecord],
+    cost: Choice,
     sizes: Sequence[int],
     seeds: Sequence[int],
+    device: DeviceRecord | None,
 ) -> Row:
     runs = sorted(
         (r for r in records if r.cell.kind == "run" and r.status == "ok" and r.test is not None),
@@ -234,7 +253,9 @@ def _row(
         runs=tuple(runs),
         failed=tuple(failed),
         trials=tuple(_sweep(records)),
-        profile=_profile(records[0], profiles),
+        profile=cost.profile,
+        cost_elsewhere=cost.elsewhere,
+        device=device,
         largest=max(sizes),
         smallest=min(sizes),
         missing=missing,
@@ -258,20 +279,3 @@ def _sweep(records: Sequence[RunRecord]) -> list[TrialResult]:
         ),
         key=lambda t: t.lr,
     )
-
-
-def _profile(record: RunRecord, profiles: Sequence[ProfileRecord]) -> ProfileRecord | None:
-    """The profile of a run's model at its size on its machine: a good one before a failed one, then the newest."""
-    here = record.environment
-    on_cpu = here.device == "cpu"
-    fitting = [
-        p
-        for p in profiles
-        if p.model == record.cell.model
-        and p.img_size == record.protocol.get("img_size")
-        and p.num_classes == len(record.data.classes)
-        and p.environment.hardware == record.cell.hardware
-        and p.environment.device.partition(":")[0] == here.device.partition(":")[0]
-        and (not on_cpu or p.environment.threads == record.cell.threads)
-    ]
-    return max(fitting, key=lambda p: (p.status == "ok", p.created), default=None)

@@ -7,6 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from bench.analysis.rows import Row
+from bench.analysis.speeds import high_img_per_s, low_img_per_s, state_of
 
 COLUMNS: dict[str, str] = {
     "rank": "shared by rows that cannot be told apart; empty without accuracy at the largest train size",
@@ -28,8 +29,18 @@ COLUMNS: dict[str, str] = {
     "macs": "multiply-accumulates for one image",
     "activations": "elements written by matrix products and convolutions for one image",
     "train_img_per_s": "training images per second, median over the runs",
-    "inference_img_per_s": "images per second of batched inference, float32, model only",
-    "latency_ms": "median milliseconds for a single image, float32",
+    "inference_img_per_s": "images per second of batched inference, model only",
+    "inference_low_img_per_s": "lower end of its 95 % interval",
+    "inference_high_img_per_s": "upper end",
+    "inference_batch": "images per step of that inference",
+    "inference_state": "whether it can be relied on: `valid`, `INVALID`, or `not judged` without an interval",
+    "training_step_img_per_s": "images per second of a training step on one resident batch, without data",
+    "latency_ms": "median milliseconds for a single image",
+    "weights_bytes": "parameters and buffers, in bytes",
+    "inference_peak_bytes": "peak memory during inference in a process of its own",
+    "training_peak_bytes": "peak memory during a training step in a process of its own",
+    "energy_mj_per_image": "millijoules above idle for one image of inference; empty where there is no counter",
+    "mfu": "rate of inference as a fraction of the device's measured matrix rate",
     "peak_bytes": "largest peak memory of a run at the largest size, in bytes",
     "train_s": "wall time of all training steps of the row's runs, in seconds",
     "lr": "peak learning rate that the trials chose",
@@ -40,6 +51,11 @@ COLUMNS: dict[str, str] = {
     "reason": "what is missing or why it failed",
 }
 """Every column and what it holds."""
+WHOLE = (
+    "rank", "params", "macs", "activations", "peak_bytes",
+    "inference_batch", "weights_bytes", "inference_peak_bytes", "training_peak_bytes",
+)  # fmt: skip
+"""Columns of whole numbers, which may be empty."""
 
 
 def table(rows: Iterable[Row]) -> list[dict[str, Any]]:
@@ -66,8 +82,7 @@ def _line(row: Row) -> dict[str, Any]:
         "macs": row.macs,
         "activations": row.profile.activations if row.profile else None,
         "train_img_per_s": row.train_img_per_s,
-        "inference_img_per_s": row.inference_img_per_s,
-        "latency_ms": row.latency_ms,
+        **_cost(row),
         "peak_bytes": max((r.train.peak_bytes or 0 for r in row.of_size(row.largest) if r.train), default=0) or None,
         "train_s": sum(r.train.train_s for r in row.runs if r.train) if row.runs else None,
         "lr": row.chosen_lr,
@@ -76,6 +91,26 @@ def _line(row: Row) -> dict[str, Any]:
         "notes": "; ".join(note.short for note in row.notes),
         "status": row.status,
         "reason": row.notes[0].long if row.status != "complete" and row.notes else None,
+    }
+
+
+def _cost(row: Row) -> dict[str, Any]:
+    profile = row.profile
+    inference, training = (profile.inference, profile.training) if profile else (None, None)
+    memory, energy = (profile.memory, profile.energy) if profile else (None, None)
+    return {
+        "inference_img_per_s": row.inference_img_per_s,
+        "inference_low_img_per_s": low_img_per_s(inference) if inference else None,
+        "inference_high_img_per_s": high_img_per_s(inference) if inference else None,
+        "inference_batch": inference.batch_size if inference else None,
+        "inference_state": state_of(inference) if inference else None,
+        "training_step_img_per_s": training.throughput_img_per_s if training else None,
+        "latency_ms": row.latency_ms,
+        "weights_bytes": memory.weights_bytes if memory else None,
+        "inference_peak_bytes": memory.inference_peak_bytes if memory else None,
+        "training_peak_bytes": memory.training_peak_bytes if memory else None,
+        "energy_mj_per_image": energy.millijoule_per_image if energy else None,
+        "mfu": row.mfu,
     }
 
 

@@ -19,7 +19,7 @@ from bench.values import now
 
 TOGETHER = 8
 """Models that take turns at most: each keeps a process with its weights."""
-TURN_S = 0.2
+TURN_S = 0.08
 """Seconds of a turn, or one sample where that takes longer."""
 
 

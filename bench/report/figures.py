@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from bench.analysis.board import Board
 from bench.analysis.rows import Point, Row
-from bench.report.labels import Box, place, spread
+from bench.analysis.speeds import INVALID, is_judged
+from bench.report.drawing import End, Spot, log_limits, names_at_the_right, names_near
 from bench.report.stamp import title
-from bench.report.style import GREY, PNG_DPI, Look, files_of, headed, looks, new_figure, styled
+from bench.report.style import GREY, Look, files_of, headed, looks, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _WIDTH, _HEIGHT = 7.2, 4.5
-_LABEL_PT = 9.5
 
 
 @dataclass(frozen=True)
@@ -32,16 +31,7 @@ class _Dot:
     y: float
     y_low: float
     y_high: float
-
-
-class _End(NamedTuple):
-    """The right end of a curve, and what is written beside it."""
-
-    name: str
-    x: float
-    y: float
-    colour: str
-    ink: str
+    doubt: str = ""
 
 
 def draw_figures(board: Board) -> Iterator[tuple[str, dict[str, bytes]]]:
@@ -76,12 +66,12 @@ def data_efficiency(board: Board) -> Figure:
     axes.set_xlim(sizes[0] * nudges[0] / pad, sizes[-1] * nudges[-1] * pad)
     axes.set_xlabel("training images (log scale)")
     ends = [
-        _End(
+        End(
             row.name, row.points[-1].size * nudge, 100 * row.points[-1].value, look[row.name].colour, look[row.name].ink
         )
         for row, nudge in zip(rows, nudges, strict=True)
     ]
-    _labels_at_the_right(axes, [*ends, *_guessing_line(board, axes)])
+    names_at_the_right(axes, [*ends, *_guessing_line(board, axes)])
     return figure
 
 
@@ -95,16 +85,22 @@ def accuracy_vs_macs(board: Board) -> Figure:
 
 
 def accuracy_vs_throughput(board: Board) -> Figure:
-    """Accuracy at the largest size against images per second of inference, log scale, with quartiles."""
+    """Accuracy at the largest size against images per second of inference, log scale, with 95 % intervals.
+
+    A profile without an interval shows its quartiles instead; one that is INVALID says so beside its name.
+    """
     dots = []
     for row in board.rows:
         timing = row.profile.inference if row.profile else None
         if timing and row.top1:
-            per_s = [1000 * timing.batch_size / ms for ms in (timing.median_ms, timing.q75_ms, timing.q25_ms)]
-            dots.append(_dot(row, *per_s))
+            slow, fast = timing.high_ms or timing.q75_ms, timing.low_ms or timing.q25_ms
+            x, low, high = (1000 * timing.batch_size / ms for ms in (timing.median_ms, slow, fast))
+            dots.append(_dot(row, x, low, high, doubt=f" ({INVALID})" if timing.invalid else ""))
     figure, axes = _canvas(board, "Accuracy against inference throughput")
     _scatter(board, axes, dots)
-    axes.set_xlabel("inference, images per second (log scale; bars: quartiles)")
+    judged = all(is_judged(row.profile.inference) for row in board.rows if row.profile and row.profile.inference)
+    bars = "95 % intervals" if judged else "95 % intervals, quartiles where there are none"
+    axes.set_xlabel(f"inference, images per second (log scale; bars: {bars})")
     return figure
 
 
@@ -133,40 +129,9 @@ def _scatter(board: Board, axes: Axes, dots: Sequence[_Dot]) -> None:
             color=style.colour, marker=style.marker, markersize=8, markeredgecolor="white", markeredgewidth=0.8,
             elinewidth=1.2, capsize=3, linestyle="none", zorder=3,
         )  # fmt: skip
-    _log_limits(axes, [d.x_low for d in dots], [d.x_high for d in dots])
+    log_limits(axes, [d.x_low for d in dots], [d.x_high for d in dots])
     _accuracy_limits(axes, [d.y_low for d in dots], [d.y_high for d in dots])
-    _label_dots(axes, dots, look)
-
-
-def _label_dots(axes: Axes, dots: Sequence[_Dot], look: dict[str, Look]) -> None:
-    """The name of each model beside its dot; one that had to go further away gets a line to it."""
-    figure = axes.figure
-    figure.set_dpi(PNG_DPI)
-    em = PNG_DPI / 72
-    at = [tuple(axes.transData.transform((d.x, d.y))) for d in dots]
-    obstacles = [box for d in dots for box in _obstacles(axes, d, em)]
-    texts = [axes.text(0, 0, d.row.name, fontsize=_LABEL_PT, color=look[d.row.name].ink) for d in dots]
-    extents = [t.get_window_extent() for t in texts]
-    window = axes.get_window_extent()
-    bounds = (window.x0, window.y0, window.x1, window.y1)
-    boxes = place(at, [(e.width, e.height) for e in extents], obstacles, bounds, gap=7 * em)
-    for text, dot, (x, y), box in zip(texts, dots, at, boxes, strict=True):
-        text.set_transform(axes.transAxes)
-        text.set_position(_inside(axes, box[0], box[1]))
-        text.set_verticalalignment("bottom")
-        near = (min(max(x, box[0]), box[2]), min(max(y, box[1]), box[3]))
-        if (near[0] - x) ** 2 + (near[1] - y) ** 2 > (12 * em) ** 2:
-            end = axes.transData.inverted().transform(near)
-            axes.plot([dot.x, end[0]], [dot.y, end[1]], color=look[dot.row.name].colour, linewidth=0.7, zorder=2)
-
-
-def _obstacles(axes: Axes, dot: _Dot, em: float) -> list[Box]:
-    """Marker and error bars of a dot, in pixels."""
-    to = axes.transData.transform
-    (x, y), (left, _), (right, _) = to((dot.x, dot.y)), to((dot.x_low, dot.y)), to((dot.x_high, dot.y))
-    (_, low), (_, high) = to((dot.x, dot.y_low)), to((dot.x, dot.y_high))
-    r, cap = 5 * em, 3 * em
-    return [(x - r, y - r, x + r, y + r), (x - cap, low, x + cap, high), (left - cap, y - cap, right + cap, y + cap)]
+    names_near(axes, [_spot(dot, look[dot.row.name]) for dot in dots])
 
 
 def _nudges(rows: int, sizes: Sequence[int]) -> list[float]:
@@ -175,33 +140,7 @@ def _nudges(rows: int, sizes: Sequence[int]) -> list[float]:
     return [gap ** (k - (rows - 1) / 2) for k in range(rows)]
 
 
-def _labels_at_the_right(axes: Axes, ends: Sequence[_End]) -> None:
-    """Names in a column right of the axes, level with where each curve ends, with a thin line to it."""
-    axes.figure.set_dpi(PNG_DPI)
-    em = PNG_DPI / 72
-    texts = [axes.text(0, 0, end.name, fontsize=_LABEL_PT, color=end.ink, va="center") for end in ends]
-    room = max(t.get_window_extent().width for t in texts) / (_WIDTH * PNG_DPI)
-    left, bottom, _, height = axes.get_position().bounds
-    axes.set_position((left, bottom, max(0.35, 0.95 - room - left), height))
-    at = [axes.transData.transform((end.x, end.y)) for end in ends]
-    window = axes.get_window_extent()
-    levels = spread([y for _, y in at], 1.25 * _LABEL_PT * em, window.y0, window.y1)
-    for text, (x, y), level, end in zip(texts, at, levels, ends, strict=True):
-        text.set_transform(axes.transAxes)
-        text.set_position(_inside(axes, window.x1 + 14 * em, level))
-        bends = [(x + 5 * em, y), (window.x1 + 2 * em, level), (window.x1 + 12 * em, level)]
-        line = [_inside(axes, *bend) for bend in bends]
-        axes.plot(*zip(*line, strict=True), color=end.colour, linewidth=0.7, alpha=0.7,
-                  transform=axes.transAxes, clip_on=False, zorder=2)  # fmt: skip
-
-
-def _inside(axes: Axes, x: float, y: float) -> tuple[float, float]:
-    """A place in pixels as fractions of the axes."""
-    across, up = axes.transAxes.inverted().transform((x, y))
-    return float(across), float(up)
-
-
-def _guessing_line(board: Board, axes: Axes) -> list[_End]:
+def _guessing_line(board: Board, axes: Axes) -> list[End]:
     """A line at the accuracy of guessing, if that is near enough to matter, and its right end."""
     level = 100 * (board.guessing_level or 0)
     low, high = axes.get_ylim()
@@ -211,30 +150,7 @@ def _guessing_line(board: Board, axes: Axes) -> list[_End]:
         return []
     axes.set_ylim(min(low, max(0, level - 2)), min(high, 101))
     axes.axhline(level, color=GREY, linewidth=1, linestyle=(0, (2, 2)), zorder=1)
-    return [_End("guessing", axes.get_xlim()[1], level, GREY, GREY)]
-
-
-def _log_limits(axes: Axes, lows: Sequence[float], highs: Sequence[float]) -> None:
-    """Room on both sides, and a few ticks that are read as numbers."""
-    low, high = min(lows), max(highs)
-    pad = max((high / low) ** 0.18, 1.25)
-    low, high = low / pad, high * pad
-    ticks = log_ticks(low, high)
-    axes.set_xticks(ticks, [f"{tick:,.0f}" if tick >= 1 else f"{tick:g}" for tick in ticks])
-    axes.set_xticks([], minor=True)
-    axes.set_xlim(low, high)
-
-
-def log_ticks(low: float, high: float) -> list[float]:
-    """Round numbers between `low` and `high` on a log scale: the coarsest grid that has at least four."""
-    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    found: list[float] = []
-    for steps in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7), tuple(k / 10 for k in range(10, 100))):
-        found = [step * 10.0**power for power in range(first, last + 1) for step in steps]
-        found = [float(f"{tick:.3g}") for tick in found if low <= tick <= high]
-        if len(found) >= 4:
-            break
-    return found
+    return [End("guessing", axes.get_xlim()[1], level, GREY, GREY)]
 
 
 def _accuracy_limits(axes: Axes, lows: Sequence[float], highs: Sequence[float]) -> None:
@@ -250,12 +166,26 @@ def _bars(points: Sequence[Point]) -> Any:
     return [down, up]
 
 
-def _dot(row: Row, x: float, x_low: float, x_high: float) -> _Dot:
+def _dot(row: Row, x: float, x_low: float, x_high: float, doubt: str = "") -> _Dot:
     point = row.top1
     assert point is not None
     (down,), (up,) = _bars([point])
     y = 100 * point.value
-    return _Dot(row, x, x_low, x_high, y, y - down, y + up)
+    return _Dot(row, x, x_low, x_high, y, y - down, y + up, doubt)
+
+
+def _spot(dot: _Dot, look: Look) -> Spot:
+    return Spot(
+        dot.row.name + dot.doubt,
+        dot.x,
+        dot.x_low,
+        dot.x_high,
+        dot.y,
+        dot.y_low,
+        dot.y_high,
+        colour=look.colour,
+        ink=look.ink,
+    )
 
 
 FIGURES: dict[str, tuple[str, Callable[[Board], Figure]]] = {

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from bench.analysis.board import Board
 from bench.analysis.rows import Note, Row
+from bench.report.cost_words import doubt
 from bench.report.sections import sections
 from bench.report.stamp import caveat, commands, stamp, takeaway, title
 from bench.report.words import (
@@ -56,9 +57,9 @@ def leaderboard(
 def terminal_table(board: Board) -> str:
     """A board as plain text of about `WIDTH` columns, without colours: title, table, notes, takeaway."""
     notes = [f"{superscript(number)} {_note_line(*item)}" for item, number in _numbered(board)]
-    said = [title(board), _fitted(board), *([_wrap(notes)] if notes else []), _wrap([takeaway(board)])]
+    said = [title(board), _fitted(board), *([wrap(notes)] if notes else []), wrap([takeaway(board)])]
     if (warning := caveat(board)) is not None:
-        said.append(_wrap([warning]))
+        said.append(wrap([warning]))
     return "\n\n".join(said) + "\n"
 
 
@@ -139,7 +140,7 @@ def _cells(row: Row, numbers: dict[str, int], board: Board, linked: bool = False
         significant(row.params / 1e6 if row.params is not None else None),
         significant(row.macs / 1e9 if row.macs is not None else None),
         significant(row.train_img_per_s),
-        significant(row.inference_img_per_s),
+        significant(row.inference_img_per_s) + doubt(row.profile.inference if row.profile else None),
         str(len(row.top1.per_seed)) if row.top1 else NOTHING,
         ", ".join(marks),
     ]
@@ -158,7 +159,8 @@ def _note_line(note: Note, names: Sequence[str]) -> str:
     return f"{', '.join(names)}: {note.long}"
 
 
-def _wrap(lines: Sequence[str]) -> str:
+def wrap(lines: Sequence[str]) -> str:
+    """Lines of text in `WIDTH` columns, what follows of each indented."""
     return "\n".join(
         textwrap.fill(line, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
         for line in lines

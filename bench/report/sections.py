@@ -8,9 +8,23 @@ from bench.analysis.board import Board
 from bench.analysis.confusions import most_confused, pooled_confusion
 from bench.analysis.notes import reasons
 from bench.analysis.rows import Row
+from bench.analysis.settings import settings_of
+from bench.profiles import ProfileRecord
+from bench.report.cost_words import mebibytes, milliseconds, rate
 from bench.report.figures import FIGURES
 from bench.report.names import picture_names
-from bench.report.words import NOTHING, link, p_value, percent, pipe_table, plain, points, setting
+from bench.report.words import (
+    NOTHING,
+    filled_table,
+    link,
+    p_value,
+    percent,
+    pipe_table,
+    plain,
+    points,
+    setting,
+    significant,
+)
 
 _CROSSED = (
     "A model whose accuracy is very uncertain may so share a better rank than one with higher accuracy that is "
@@ -23,6 +37,7 @@ def sections(board: Board, below: str) -> list[str]:
     found = [
         _how_to_read(board),
         _figures(board, below),
+        _cost(board),
         _comparisons(board),
         _sweep(board),
         _per_seed(board),
@@ -46,7 +61,7 @@ def _how_to_read(board: Board) -> str:
         "told apart at 5 % (paired, Holm-adjusted) or differ by less than half a point. "
         + (_CROSSED if _crossed(board) else "")
         + (f"Of the 95 % intervals: {told}. " if told else "")
-        + "Speeds are of this machine; inference is float32, model only."
+        + "Speeds are of this machine; `infer img/s` is the model only, on images that lie on the device."
     )
 
 
@@ -62,6 +77,42 @@ def _figures(board: Board, below: str) -> str:
         return ""
     images = [f"![{text}](figures/{below}{name}.svg)" for name, (text, _) in FIGURES.items()]
     return "### Figures\n\n" + "\n\n".join(images)
+
+
+def _cost(board: Board) -> str:
+    """What the models cost with the settings that all rows share."""
+    found = [(row, row.profile) for row in board.rows if row.profile is not None and row.profile.status == "ok"]
+    if not found:
+        return ""
+    rows = []
+    for row, profile in found:
+        memory, energy = profile.memory, profile.energy
+        peaks: tuple[int | None, ...] = (None, None, None)
+        if memory is not None:
+            peaks = memory.weights_bytes, memory.inference_peak_bytes, memory.training_peak_bytes
+        rows.append(
+            [
+                *(plain(row.name), milliseconds(profile.latency), rate(profile.inference), rate(profile.training)),
+                *map(mebibytes, peaks),
+                *(percent(row.mfu), significant(energy.millijoule_per_image if energy else None)),
+            ]
+        )
+    headers = ["model", "latency p50 ms", "infer img/s", "training step img/s"]
+    headers += ["weights MiB", "inference peak MiB", "training peak MiB", "MFU %", "mJ/image"]
+    return (
+        f"### Cost\n\n{_settings(found[0][1])} Speeds with the 95 % interval of the median; the training step is on "
+        "one resident batch, without data. How it was measured, ratios, sweeps and validity: [costs.md](costs.md)."
+        f"\n\n{filled_table(headers, rows)}"
+    )
+
+
+def _settings(profile: ProfileRecord) -> str:
+    """The settings of a board's timings as a sentence."""
+    found = settings_of(profile)
+    training = f", training step in {found.training_precision}" if found.training_precision else ""
+    layout = f", {found.memory_format.replace('_', ' ')}" if found.memory_format else ""
+    compiled = ", compiled" if found.compiled else ""
+    return f"Inference in {found.precision or 'unknown arithmetic'}{training}{layout}{compiled}."
 
 
 def _comparisons(board: Board) -> str:

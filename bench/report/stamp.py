@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bench.analysis.board import Board
 from bench.analysis.rows import Row
 from bench.records import Environment
@@ -23,7 +25,7 @@ def stamp(board: Board) -> list[tuple[str, str]]:
         ("Protocol", _protocol(board)),
         ("Data", _data(board)),
         ("Machine", _machine(board)),
-        ("Software", _software(board)),
+        ("Software", software(board.environments)),
     ]
 
 
@@ -129,8 +131,8 @@ def _machine(board: Board) -> str:
     return f"{board.key.hardware} ({newest.device}), {threads}, {board.key.precision}{memory}; {newest.platform}"
 
 
-def _software(board: Board) -> str:
-    found = board.environments
+def software(found: Sequence[Environment]) -> str:
+    """Libraries, Python and commits of some environments, each once, oldest first."""
     parts = [
         f"{name} {', '.join(dict.fromkeys(e.versions[name] for e in found if name in e.versions))}"
         for name in LIBRARIES

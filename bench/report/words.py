@@ -98,6 +98,13 @@ def pipe_table(headers: Sequence[str], rows: Sequence[Sequence[str]], right: Seq
     return "\n".join([line(headers), line(rule), *(line(row) for row in rows)])
 
 
+def filled_table(headers: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> str:
+    """A Markdown table without the columns that say nothing; all but those in `left` are aligned to the right."""
+    kept = [k for k in range(len(headers)) if k == 0 or any(row[k] != NOTHING for row in rows)]
+    right = [place for place, k in enumerate(kept) if k not in left]
+    return pipe_table([headers[k] for k in kept], [[row[k] for k in kept] for row in rows], right=right)
+
+
 def text_table(headers: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
     """A table of plain text; cells and headers may have several lines. Columns in `right` are aligned to the right."""
     folded = [[cell.split("\n") for cell in row] for row in (headers, *rows)]

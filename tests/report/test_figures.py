@@ -19,9 +19,11 @@ from bench import build_board, load_records
 from bench.analysis.board import Board
 from bench.models.zoo import ZOO
 from bench.protocol import PRESETS
-from bench.report.figures import FIGURES, accuracy_vs_macs, data_efficiency, draw_figures, log_ticks
+from bench.report.drawing import log_ticks
+from bench.report.figures import FIGURES, accuracy_vs_macs, accuracy_vs_throughput, data_efficiency, draw_figures
 from bench.report.labels import Box, overlap
 from bench.report.style import looks, styled
+from tests.cost_samples import make_timing
 from tests.samples import CANONICAL_FAKES, Fake, make_study
 
 Draw = Callable[[Board], Figure]
@@ -99,6 +101,27 @@ def test_points_carry_their_95_percent_intervals(tmp_path: Path) -> None:
         assert row.top1.high is not None
         ends = [round(100 * row.top1.low, 6), round(100 * row.top1.high, 6)]
         assert drawn[round(100 * row.top1.value, 6)] == ends
+
+
+def test_throughput_carries_its_interval_and_an_invalid_one_is_marked(tmp_path: Path) -> None:
+    old = make_timing(32, 400.0, low_ms=None, high_ms=None, q25_ms=75.0, q75_ms=85.0)
+    doubtful = make_timing(32, 200.0, invalid=["drifted"])
+    models = (
+        Fake("new", 0.9),
+        Fake("old", 0.8, cost=(("inference", old),)),
+        Fake("bad", cost=(("inference", doubtful),)),
+    )
+    board = _board(tmp_path, models=models)
+    with styled():
+        axes = accuracy_vs_throughput(board).axes[0]
+    drawn = {
+        round(float(bar.lines[0].get_xdata()[0])): [round(float(x)) for x in bar.lines[2][0].get_segments()[0][:, 0]]
+        for bar in axes.containers
+    }
+    assert drawn[800] == [round(800 / 1.006), round(800 / 0.995)]
+    assert drawn[400] == [round(32_000 / 85), round(32_000 / 75)]
+    assert {"new", "old", "bad (INVALID)"} <= {text.get_text() for text in axes.texts}
+    assert "quartiles where there are none" in axes.get_xlabel()
 
 
 def test_the_data_efficiency_axis_is_logarithmic_and_marked_at_the_train_sizes(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from bench.analysis.board import Board
 from bench.protocol import PRESETS
 from bench.report.markdown import WIDTH, leaderboard, terminal_table
 from bench.report.stamp import caveat, takeaway
+from tests.cost_samples import make_timing
 from tests.samples import CANONICAL_FAKES, ENVIRONMENT, Fake, make_study
 
 THREE_SEEDS = replace(PRESETS["quick"], seeds=(0, 1, 2))
@@ -141,6 +142,34 @@ def test_geometry_recipe_and_provenance_stand_on_the_page(tmp_path: Path) -> Non
     assert "geometry¹" in page
     assert "¹ a: at 32 px: only 4 tokens (2×2)." in page
     assert "timm weights a1\\_in1k" in page or "timm weights a1_in1k" in page
+
+
+def test_an_invalid_throughput_says_so_in_its_cell_with_the_reason_below_and_in_the_terminal(tmp_path: Path) -> None:
+    doubtful = make_timing(32, 500.0, invalid=["drifted by +9.0 %"])
+    board = _board(tmp_path, models=(Fake("a", 0.9, cost=(("inference", doubtful),)), Fake("b", 0.6)))
+    page = _page(board)
+    first, second = _cells(page)
+    assert first[8] == "500 INVALID"
+    assert second[8] == "800"
+    assert "a: INVALID, not to be relied on: inference: drifted by +9.0 %." in page
+    assert "500 INVALID" in terminal_table(board)
+
+
+def test_the_cost_section_has_speeds_with_intervals_memory_and_the_way_to_more(tmp_path: Path) -> None:
+    page = _page(_board(tmp_path, models=(Fake("a"),)))
+    section = page.partition("### Cost")[2].partition("###")[0]
+    assert "Inference in fp32, training step in fp32, channels last." in section
+    assert "800 [795–804]" in section
+    assert "[costs.md](costs.md)" in section
+    assert "weights MiB" in section
+    assert "mJ/image" not in section
+    assert "MFU" not in section
+
+
+def test_a_board_without_any_cost_has_no_cost_section(tmp_path: Path) -> None:
+    make_study(tmp_path, models=(Fake("a"),))
+    next(tmp_path.glob("profiles/*/record.json")).unlink()
+    assert "### Cost" not in _page(build_board(load_records(tmp_path))[0])
 
 
 def test_boards_of_different_groups_are_sections_of_their_own_and_never_mixed(tmp_path: Path) -> None:

@@ -47,9 +47,7 @@ def test_a_faster_model_is_expected_to_take_less_time(tmp_path: Path) -> None:
 
 
 def test_what_is_done_or_failed_is_marked_and_only_the_rest_is_left(tmp_path: Path) -> None:
-    first, second = (job.cell for job in _plan(tmp_path).jobs[1:3])
-    assert first is not None
-    assert second is not None
+    first, second = [job.cell for job in _plan(tmp_path).jobs if job.cell is not None][:2]
     store = Store(tmp_path)
     store.write_run(make_run(cell=first))
     store.write_run(make_run(cell=second, status="failed"))

@@ -8,8 +8,12 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from bench import build_board, load_records, records
+from bench import build_board, load_records, profiles, records
+from bench.analysis.cost_table import COST_COLUMNS
+from bench.analysis.costs import build_costs
 from bench.analysis.table import COLUMNS
+from bench.report.cost_figures import COST_FIGURES
+from bench.report.cost_tables import costs_json
 from bench.report.tables import boards_json
 from tests.samples import make_study
 
@@ -29,6 +33,15 @@ SECTIONS = {
     records.Failure: "### `failure`",
     profiles.ProfileRecord: "### The profile",
     profiles.Timing: "### `latency`, `inference`, `training`",
+    profiles.CurvePoint: "### `inference_curve[]`, `training_curve[]`",
+    profiles.Memory: "### `memory`",
+    profiles.Energy: "### `energy`",
+    profiles.MachineState: "### `before`, `after`",
+    profiles.Switches: "### `switches`",
+    profiles.LayerCost: "### `layers[]`",
+    profiles.SizeCost: "### `macs_by_size[]`",
+    profiles.DeviceRecord: "### The device",
+    profiles.Rate: "### `copy_bytes_per_s`, `flops_per_s`",
 }
 
 
@@ -47,7 +60,7 @@ def test_every_field_of_a_record_is_explained_in_its_section(group: type[BaseMod
 def test_every_group_of_fields_that_records_are_made_of_has_a_section() -> None:
     groups = {
         value
-        for value in vars(records).values()
+        for value in {**vars(records), **vars(profiles)}.values()
         if isinstance(value, type) and issubclass(value, BaseModel) and value is not BaseModel and value.model_fields
     }
     assert groups == set(SECTIONS)
@@ -66,6 +79,22 @@ def test_every_field_of_the_board_json_is_explained(tmp_path: Path) -> None:
     in_row = _explained("### A row")
     assert set(row) - set(COLUMNS) <= in_row
     assert set(row["comparison"]) | set(row["points"][0]) | set(row["trials"][0]) | set(row["note_texts"][0]) <= in_row
+
+
+def test_every_column_of_the_costs_is_explained() -> None:
+    assert set(COST_COLUMNS) <= _explained("## `costs.csv`")
+
+
+def test_every_field_of_the_costs_json_is_explained(tmp_path: Path) -> None:
+    make_study(tmp_path)
+    (board,) = costs_json(build_costs(load_records(tmp_path)))["boards"]
+    assert set(board) <= _explained("### A cost board")
+    assert set(board["rows"][0]) - set(COST_COLUMNS) <= _explained("### A cost row")
+    assert set(board["ratios"][0]) <= _explained("### A ratio")
+
+
+def test_every_picture_of_the_costs_is_named() -> None:
+    assert all(f"`figures/costs/{name}.svg`, `.png`" in README for name in COST_FIGURES)
 
 
 def test_every_array_of_the_predictions_is_explained() -> None:

@@ -19,7 +19,10 @@ for package in (bench.analysis, bench.report):
         importlib.import_module(f"{package.__name__}.{module.name}")
 from bench import load_records
 from bench.report.markdown import terminal_table
+from bench.report.costs import cost_table, write_costs
 from bench.report.write import write_boards
+for costs in write_costs(load_records(sys.argv[1]), Path(sys.argv[1]), ""):
+    cost_table(costs)
 for board in write_boards(load_records(sys.argv[1]), Path(sys.argv[1]), ""):
     board.to_frame()
     terminal_table(board)
@@ -44,5 +47,6 @@ def test_report_only_with_every_picture_needs_less_than_5_seconds_of_computing(t
     after = os.times()
     assert "swin_t" in done.stdout
     assert (tmp_path / "confusion" / "swin_t.png").exists()
+    assert (tmp_path / "figures" / "costs" / "macs_by_kind.png").exists()
     spent = after.children_user + after.children_system - before.children_user - before.children_system
     assert spent < 5

@@ -13,6 +13,7 @@ import pytest
 from bench import build_board, load_records
 from bench.analysis.table import COLUMNS
 from bench.protocol import PRESETS
+from bench.report.costs import write_costs
 from bench.report.tables import boards_json
 from bench.report.write import files_of, write_boards, write_texts
 from bench.store import StoreError
@@ -48,6 +49,7 @@ def test_every_link_and_picture_of_the_page_exists(tmp_path: Path) -> None:
     make_study(tmp_path, models=TWO[:1])
     make_study(tmp_path, models=(Fake("other"),), protocol=PRESETS["smoke"], created=LATER)
     write_boards(load_records(tmp_path), tmp_path, "")
+    write_costs(load_records(tmp_path), tmp_path, "")
     targets = re.findall(r"\]\(([^)]+)\)", (tmp_path / "leaderboard.md").read_text())
     assert len(targets) >= 3 * 2 + 2 * 4
     assert all((tmp_path / target).exists() for target in targets)
