@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from bench.store import Records
     from bench.study import Plan
 
-OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+OK, SOME_FAILED, USAGE, GATE_FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 log = logging.getLogger("bench")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit code: 0 all done, 1 some cells failed, 2 usage, 130 interrupted."""
+    """Run the command. Exit code: 0 done, 1 some cells failed, 2 usage, 3 a gate failed, 130 interrupted."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         return _main(arguments)
@@ -51,6 +51,8 @@ def _main(arguments: list[str]) -> int:
         return _list_models(options)
     if options.report_only:
         return _report_only(options)
+    if options.save_baseline is not None or options.check is not None or options.base is not None:
+        return _gates(options)
     command = f"python run_bench.py {shlex.join(arguments)}".rstrip()
     return _run(options, command)
 
@@ -163,6 +165,25 @@ def _is_of(board: Board, plan: Plan) -> bool:
     """Whether `board` is the one that this plan's runs are on."""
     cell = next(job.cell for job in plan.jobs if job.cell is not None)
     return board.holds(cell)
+
+
+def _gates(options: Options) -> int:
+    """Save a baseline, or check against one; prints Markdown and adds it to the step summary where CI names one."""
+    from bench.gates.command import check, save_baseline
+    from bench.gates.findings import append_to_step_summary
+
+    if options.save_baseline is not None and options.check is not None:
+        raise UsageError("--save-baseline and --check exclude each other: check first, then save.")
+    if options.save_baseline is not None:
+        print(save_baseline(options.study, options.save_baseline, log=log.info))
+        return OK
+    if options.check is None:
+        raise UsageError("--base belongs to --check FILE, which is missing.")
+    named = options.study.models if options.named_models else ()
+    result = check(options.study, options.check, base=options.base, log=log.info, named=named)
+    print(result.markdown)
+    append_to_step_summary(result.markdown)
+    return OK if result.passed else GATE_FAILED
 
 
 def _list_models(options: Options) -> int:

@@ -18,7 +18,7 @@ from typing import Any, get_type_hints
 
 from bench.errors import UsageError, did_you_mean
 from bench.protocol import PRESETS, Protocol
-from bench.study import COST_ONLY_PX, Study
+from bench.study import COST_ONLY_PX, GATE_MODELS, Study
 
 LISTS = ("models", "train_sizes", "seeds", "checkpoint", "plugins", "batch_sizes")
 """Options that take several values with commas between them."""
@@ -27,7 +27,8 @@ SPELLINGS = {"lr_trials": ["--lr-trials"], "checkpoint": ["--checkpoint", "--ini
 COST = ("cost_only", "channels_last", "compile", "batch_sizes", "time_budget")
 """Fields of the study that decide how cost is measured."""
 EPILOG = """\
-exit codes: 0 all done; 1 some cells failed, board written; 2 usage; 130 interrupted (the same command goes on)
+exit codes: 0 all done; 1 some cells failed, board written; 2 usage; 3 a gate failed; 130 interrupted (the same
+command goes on)
 """
 
 
@@ -45,6 +46,14 @@ class Options:
     """Print the plan, run nothing."""
     json: bool = False
     """JSON instead of a table on stdout."""
+    save_baseline: Path | None = None
+    """File that the gates' baseline is written to."""
+    check: Path | None = None
+    """File of the baseline to compare with."""
+    base: Path | None = None
+    """Checkout of the version to compare speed with."""
+    named_models: bool = False
+    """Whether the user named the models."""
     verbosity: int = 0
     """-1 quiet, 0 normal, 1 verbose."""
 
@@ -54,7 +63,8 @@ def parse(argv: Sequence[str]) -> Options | None:
     from jsonargparse import ArgumentError
 
     arguments = _bracket_lists(list(argv))
-    parser = _parser(*_early(arguments))
+    early = _early(arguments)
+    parser = _parser(early)
     try:
         values = parser.parse_args(arguments)
     except ArgumentError as error:
@@ -63,15 +73,15 @@ def parse(argv: Sequence[str]) -> Options | None:
         if stop.code:
             raise UsageError("the command line could not be read; --help shows the options.") from stop
         return None
-    return _options(values.as_dict())
+    return _options(values.as_dict(), early)
 
 
-def _parser(preset: str, cost_only: bool) -> Any:
-    """The parser with the defaults of `preset`, and of `--cost-only` where that is asked for."""
+def _parser(early: _Early) -> Any:
+    """The parser with the defaults of the preset, and of `--cost-only` or the gates where those are asked for."""
     from jsonargparse import ArgumentParser
 
-    defaults = PRESETS[preset]
-    if cost_only:
+    defaults = PRESETS[early.preset]
+    if early.cost_only:
         defaults = dataclasses.replace(defaults, img_size=COST_ONLY_PX)
 
     parser = ArgumentParser(
@@ -87,7 +97,7 @@ def _parser(preset: str, cost_only: bool) -> Any:
     protocol = parser.add_argument_group("protocol: everything held equal between the models")
     cost = parser.add_argument_group("cost: how it is measured")
     show = parser.add_argument_group("what to show")
-    _add_field(what, Study, "models", Study().models)
+    _add_field(what, Study, "models", GATE_MODELS if early.gates else Study().models)
     show.add_argument(
         "--list-models",
         metavar="GLOB",
@@ -99,21 +109,35 @@ def _parser(preset: str, cost_only: bool) -> Any:
     protocol.add_argument(
         "--protocol",
         choices=sorted(PRESETS),
-        default=preset,
+        default=early.preset,
         help="Preset that the options below refine: smoke (seconds), quick (default on a CPU), "
-        "standard (default on a GPU), imagenet.",
+        "standard (default on a GPU), imagenet, gate (default of --save-baseline).",
     )
     for field in dataclasses.fields(Protocol):
         _add_field(protocol, Protocol, field.name, getattr(defaults, field.name))
     for field in dataclasses.fields(Study):
         if field.name not in ("models", "protocol"):
             _add_field(cost if field.name in COST else what, Study, field.name, field.default)
+    _add_gates(parser.add_argument_group("gates: what a change did, for CI"))
     show.add_argument("--report-only", action="store_true", help="Redraw the board from the records; run nothing.")
     show.add_argument("--dry-run", action="store_true", help="Print the plan: cells, steps, time, what is done.")
     show.add_argument("--json", action="store_true", help="Print JSON instead of tables.")
     show.add_argument("-v", "--verbose", action="store_true", help="Say more on stderr.")
     show.add_argument("-q", "--quiet", action="store_true", help="Say only warnings on stderr.")
     return parser
+
+
+def _add_gates(group: Any) -> None:
+    group.add_argument("--save-baseline", type=str, metavar="FILE", help="Write what --check compares with, and stop.")
+    group.add_argument(
+        "--check",
+        type=str,
+        metavar="FILE",
+        help="Compare sizes, accuracy and (with --base) speed with a saved baseline; exit code 3 where a gate fails.",
+    )
+    group.add_argument(
+        "--base", type=str, metavar="DIR", help="Checkout of the version that --check compares speed with."
+    )
 
 
 def _add_field(group: Any, owner: type, name: str, default: Any) -> None:
@@ -153,7 +177,7 @@ def _field_docs(owner: type) -> dict[str, str]:
     return docs
 
 
-def _options(values: dict[str, Any]) -> Options:
+def _options(values: dict[str, Any], early: _Early) -> Options:
     """Build the typed options from parsed values; the dataclasses check them."""
     protocol = Protocol(**{f.name: values[f.name] for f in dataclasses.fields(Protocol)})
     of_study = {f.name: values[f.name] for f in dataclasses.fields(Study) if f.name != "protocol"}
@@ -163,6 +187,10 @@ def _options(values: dict[str, Any]) -> Options:
         report_only=values["report_only"],
         dry_run=values["dry_run"],
         json=values["json"],
+        save_baseline=_path(values["save_baseline"]),
+        check=_path(values["check"]),
+        base=_path(values["base"]),
+        named_models=early.named_models,
         verbosity=values["verbose"] - values["quiet"],
     )
 
@@ -195,20 +223,37 @@ def _as_list(name: str, text: str) -> str:
     return "[" + ", ".join(parts) + "]"
 
 
-def _early(argv: list[str]) -> tuple[str, bool]:
-    """What decides the defaults: the preset (by the hardware if nobody names one), and whether it is cost only."""
+def _path(text: str | None) -> Path | None:
+    return Path(text).expanduser() if text is not None else None
+
+
+@dataclass(frozen=True)
+class _Early:
+    """What decides the defaults of the other options."""
+
+    preset: str
+    cost_only: bool
+    gates: bool
+    named_models: bool
+
+
+def _early(argv: list[str]) -> _Early:
+    """Look ahead for what decides the defaults; the preset is chosen by the hardware if nobody names one."""
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     early.add_argument("--protocol")
     early.add_argument("--config")
     early.add_argument("--device")
     early.add_argument("--cost-only", action="store_true")
+    for option in ("--models", "--save-baseline", "--check"):
+        early.add_argument(option)
     try:
         known, _ = early.parse_known_args(argv)
     except argparse.ArgumentError as error:
         raise UsageError(f"{error}; --help shows the options.") from error
     asked = known.protocol
     in_file = _read_config(Path(known.config)) if known.config else {}
-    asked = asked or in_file.get("protocol")
+    gates = known.save_baseline is not None or known.check is not None
+    asked = asked or in_file.get("protocol") or ("gate" if gates else None)
     if asked is None:
         from bench.measure.hardware import detect
 
@@ -216,7 +261,12 @@ def _early(argv: list[str]) -> tuple[str, bool]:
         asked = "standard" if detect(str(device), "auto").device.startswith("cuda") else "quick"
     if asked not in PRESETS:
         raise UsageError(f"unknown protocol {asked!r}: choose from {', '.join(PRESETS)}.{did_you_mean(asked, PRESETS)}")
-    return str(asked), known.cost_only or in_file.get("cost_only") is True
+    return _Early(
+        preset=str(asked),
+        cost_only=known.cost_only or in_file.get("cost_only") is True,
+        gates=gates,
+        named_models=known.models is not None or "models" in in_file,
+    )
 
 
 def _read_config(path: Path) -> dict[str, Any]:

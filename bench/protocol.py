@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from bench.errors import UsageError, did_you_mean
 
-PresetName = Literal["smoke", "quick", "standard", "imagenet"]
+PresetName = Literal["smoke", "quick", "standard", "imagenet", "gate"]
 AugmentName = Literal["none", "light", "heavy"]
 PrecisionName = Literal["auto", "fp32", "bf16"]
 
@@ -181,5 +181,6 @@ PRESETS: dict[str, Protocol] = {
         augment="heavy",
         bn_samples=16384,
     ),
+    "gate": Protocol(samples_seen=5120, train_sizes=(1.0,), lr=1e-3, lr_trials=1),
 }
 """Starting points; every field can be set on top of one."""

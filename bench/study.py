@@ -19,6 +19,8 @@ if TYPE_CHECKING:  # the command line must answer --help without waiting for pyd
     from bench.records import CellSpec, DataInfo, RunRecord, TrialResult
     from bench.store import Store
 
+GATE_MODELS = ("test_resnet", "test_vit", "test_convnext")
+"""The default of `--models` for `--save-baseline`: timm's smallest of three families, seconds to train."""
 COST_ONLY_PX, COST_ONLY_CLASSES = 224, 1000
 """Image size and outputs where only cost is measured: those under which published costs are told."""
 CANONICAL = ("resnet50", "vit_b16", "swin_t", "cvt_13")
@@ -62,7 +64,7 @@ class Study:
     batch_sizes: tuple[int, ...] = ()
     """Batches of the throughput sweep; powers of two, as far as they help, unless given."""
     time_budget: float | None = None
-    """Seconds that the timing of one model may take; 50 with --cost-only, else 15."""
+    """Seconds that the timing of one model may take; 50 with --cost-only, 15 in a study (2 in smoke)."""
 
     def __post_init__(self) -> None:
         import_plugins(self.plugins)
@@ -86,17 +88,18 @@ class Study:
 
     def cost_settings(self, training_precision: str) -> CostSettings:
         """How cost is measured, given the training arithmetic as resolved; inference is float32 unless asked."""
-        from bench.measure.settings import COST_ONLY_S, IN_STUDY_S, MEMORY_BATCH, CostSettings
+        from bench.measure.settings import COST_ONLY_S, IN_SMOKE_S, IN_STUDY_S, MEMORY_BATCH, CostSettings
 
         asked = self.protocol.precision
         batch = self.protocol.batch_size
+        default_s = COST_ONLY_S if self.cost_only else IN_SMOKE_S if self.protocol.preset == "smoke" else IN_STUDY_S
         return CostSettings(
             inference_precision="fp32" if asked == "auto" else asked,
             training_precision=training_precision,
             channels_last=self.channels_last,
             compiled=self.compile,
             batch_sizes=tuple(sorted(self.batch_sizes)),
-            budget_s=self.time_budget or (COST_ONLY_S if self.cost_only else IN_STUDY_S),
+            budget_s=self.time_budget or default_s,
             memory_batch=min(batch, MEMORY_BATCH) if self.cost_only else batch,
         )
 

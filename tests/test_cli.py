@@ -226,7 +226,7 @@ def test_our_names_are_listed_without_importing_torch() -> None:
 
 def _wait_for_records(output: Path, count: int, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 120
-    while len(list(output.rglob("record.json"))) < count:
+    while len(list((output / "runs").rglob("record.json"))) < count:
         assert process.poll() is None, "the command ended before it could be interrupted"
         assert time.monotonic() < deadline
         time.sleep(0.02)

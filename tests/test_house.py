@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 BENCH = ROOT / "bench"
 FLOORS = (
     "cli",
+    "gates",
     "report",
     "claims",
     "execution",
