@@ -19,9 +19,9 @@ LEAST_S = 1.0
 """Seconds of samples of a finished figure."""
 SHARE = {"latency": 0.2, "inference": 0.25, "training": 0.35}
 """Largest part of the time budget that samples of a metric may take; the rest is for sweeps and warm-up."""
-WARM_UP_SHARE, SWEEP_SHARE = 0.05, 1 / 30
+WARM_UP_SHARE, SWEEP_SHARE = 0.05, 1 / 40
 """Largest part of the budget for one warm-up, and for a single step in a sweep."""
-RE_WARM_BELOW_MS = 200.0
+RE_WARM_BELOW_MS = 25.0
 """After another model's turn the caches are cold: steps shorter than this get one untimed sample first."""
 MOST_WAITED = 0.1
 """Time that threads waited for a processor, over the time of the samples, from which a figure is invalid."""

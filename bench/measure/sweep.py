@@ -14,7 +14,7 @@ from bench.profiles import CurvePoint
 
 LEAST_STEPS, LEAST_S = 3, 0.1
 """Timed steps of one batch, and their seconds, both at least; slow steps are timed less often."""
-AS_GOOD = 0.02
+AS_GOOD = 0.03
 """A smaller batch is chosen if its throughput is lower by no more than this."""
 WORSE_IN_A_ROW = 2
 """Batches in a row that bring no gain, after which the sweep ends."""
