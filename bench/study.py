@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -124,6 +126,9 @@ class Study:
 
 def import_plugins(modules: Sequence[str]) -> None:
     """Import each module by name; UsageError where there is none or its import fails."""
+    here = os.getcwd()
+    if modules and here not in sys.path and "" not in sys.path:
+        sys.path.insert(0, here)  # an installed command does not look there by itself
     for name in modules:
         try:
             importlib.import_module(name)

@@ -169,6 +169,42 @@ def test_a_size_that_a_model_refuses_is_its_own_failure_and_the_rest_goes_on(tmp
     assert "Traceback" not in done.stdout + done.stderr
 
 
+GATES = ["--plugins", "tests.broken_models", "--device", "cpu"]
+
+
+def test_a_saved_baseline_is_passed_by_the_same_code_and_a_change_is_exit_code_3(tmp_path: Path) -> None:
+    file, summary = tmp_path / "gates.json", tmp_path / "summary.md"
+    short = ["--samples-seen", "160", "--lr", "0.1", "--augment", "none", "--models", "fine_linear"]
+    saved = _run(*GATES, *short, "--save-baseline", str(file))
+    assert saved.returncode == 0, saved.stderr
+    passed = _run(*GATES, "--check", str(file), GITHUB_STEP_SUMMARY=str(summary))
+    assert passed.returncode == 0, passed.stdout + passed.stderr
+    assert "not run" in passed.stdout, "without --base, speed must not look checked"
+    assert summary.read_text().strip() == passed.stdout.strip()
+    changed = json.loads(file.read_text())
+    changed["models"]["fine_linear"]["macs"] += 1
+    file.write_text(json.dumps(changed))
+    failed = _run(*GATES, "--check", str(file))
+    assert failed.returncode == 3
+    assert "FAIL" in failed.stdout
+    assert "Traceback" not in failed.stderr
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--check", "nowhere.json"], "nowhere.json"),
+        (["--base", "."], "--base belongs to --check"),
+        (["--check", "a.json", "--save-baseline", "b.json"], "exclude each other"),
+    ],
+)
+def test_a_mistake_about_the_gates_is_one_line_and_exit_code_2(argv: list[str], message: str) -> None:
+    done = _run(*argv)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path: Path) -> None:
     done = _run(*TINY, "--dry-run", "--output", str(tmp_path / "results"))
     assert done.returncode == 0, done.stderr

@@ -19,7 +19,7 @@ LEAST_S = 1.0
 """Seconds of samples of a finished figure."""
 SHARE = {"latency": 0.2, "inference": 0.25, "training": 0.35}
 """Largest part of the time budget that samples of a metric may take; the rest is for sweeps and warm-up."""
-WARM_UP_SHARE, SWEEP_SHARE = 0.05, 1 / 40
+WARM_UP_SHARE, SWEEP_SHARE = 0.05, 1 / 60
 """Largest part of the budget for one warm-up, and for a single step in a sweep."""
 RE_WARM_BELOW_MS = 25.0
 """After another model's turn the caches are cold: steps shorter than this get one untimed sample first."""
@@ -63,7 +63,7 @@ class Series:
     def turn(self, seconds: float) -> bool:
         """Take samples for about `seconds`, at least one; whether the metric is done."""
         begin = time.perf_counter()
-        if self.samples_ms and median(self.samples_ms) * self.operation.queued < RE_WARM_BELOW_MS:
+        if self._has_cooled():
             self.operation.sample()
         taken, waited = 0, queue_wait_s()
         while taken == 0 or time.perf_counter() - begin < seconds:
@@ -75,6 +75,13 @@ class Series:
         self.waited_s = self.waited_s + after - waited if known else None  # type: ignore[operator]
         self.spent_s += time.perf_counter() - begin
         return self.done
+
+    def _has_cooled(self) -> bool:
+        """Whether what others did since the last turn shows in the first sample: always where memory was given back."""
+        if not self.samples_ms:
+            return False
+        short = median(self.samples_ms) * self.operation.queued < RE_WARM_BELOW_MS
+        return short or self.subject.device.type == "cuda"
 
     def timing(self) -> Timing:
         """The figure, whatever it is worth; `invalid` says so."""

@@ -76,7 +76,7 @@ def test_an_interval_that_is_too_wide_makes_a_figure_invalid_and_is_named() -> N
 
 def test_rare_stalls_make_a_figure_invalid_by_its_spread_alone() -> None:
     samples = _noise(200, 5, spread=0.002)
-    samples[10::20] *= 2
+    samples[10::20] *= 3
     said = summarise(samples.tolist())
     assert [line for line in said.invalid if "coefficient of variation" in line] == said.invalid != []
 
