@@ -157,3 +157,14 @@ def test_the_board_in_the_readme_is_the_committed_snapshot_s() -> None:
     assert [row for row in rows(readme) if row[1].startswith("[")] == rows(snapshot)
     for link in re.findall(r"\]\((results/[^)]+)\)", readme):
         assert (ROOT / link).exists(), link
+
+
+def test_the_costs_in_the_readme_are_the_committed_snapshot_s() -> None:
+    readme = (ROOT / "README.md").read_text()
+    folder = re.search(r"\]\((results/snapshots/[^)]*/)costs\.md\)", readme)
+    assert folder is not None
+    page = (ROOT / folder.group(1) / "costs.md").read_text()
+    table = [line for line in page.splitlines() if line.startswith("| [")]
+    assert len(table) == 4
+    for line in table:
+        assert re.sub(r"\]\(", f"]({folder.group(1)}", line) in readme

@@ -142,6 +142,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=20, help="trials of each planted change")
     parser.add_argument("--only", choices=("speed", "accuracy"), help="only one of the gates")
     parser.add_argument("--limit", type=int, default=10**9, help="stop after this many trials and trainings")
+    parser.add_argument("--planted", type=int, nargs="+", default=SLOW_DOWNS, help="slow-downs to plant, in percent")
     parser.add_argument("--burners", type=int, default=2, help="processes that compete for the processors")
     parser.add_argument("--output", type=Path, required=True, help="Markdown file to write")
     args = parser.parse_args()
@@ -150,7 +151,7 @@ def main() -> None:
     with competing_load(args.burners):
         if args.only != "accuracy":
             for trial in range(args.trials):
-                for percent in SLOW_DOWNS:
+                for percent in args.planted:
                     ledger.do({"gate": "speed", "planted": percent, "trial": trial}, partial(speed_trial, percent))
         if args.only != "speed":
             train_all(ledger)

@@ -1,23 +1,27 @@
 """Our throughput against a plain loop that anybody would write: `python -m tests.benchmarks.plain_loop`.
 
 For every model, this project's meter and a plain loop over the same batch run in processes of their own and take turns
-(A B, B A, …), so that drift hits both. Printed as a Markdown table: the plain loop's time over ours, turn by turn, with
-the 95 % bootstrap interval of the median; and how long our figure took to become valid, next to what a fixed schedule
-of 10 warm-up and 40 timed batches of 256 images takes at that rate.
+in changing order, so that drift hits both. There are two plain loops: one with the same allocator setting as the meter
+(freed memory is kept), and one with the C library's default, which gives large tensors back to the system after every
+use. Printed as a Markdown table: the plain loop's time over ours, turn by turn, with the 95 % bootstrap interval of the
+median; and how long our figure took to become valid, next to what a fixed schedule of 10 warm-up and 40 timed batches
+of 256 images takes at that rate.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import time
 from multiprocessing.connection import Connection
+from typing import Any
 
 import numpy as np
 
 from bench.execution.local import cost_requests
 from bench.execution.meter import CostRequest, measure
 from bench.execution.process import Worker
-from bench.execution.worker import serve
+from bench.execution.worker import keep_freed_memory, serve
 from bench.measure.hardware import detect
 from bench.measure.sampling import median_interval
 from bench.models.zoo import resolve
@@ -29,12 +33,14 @@ FIXED_BATCHES, FIXED_BATCH = 50, 256
 TURN_S = 1.0
 
 
-def plain(connection: Connection, builder: str, px: int, batch: int, threads: int, parent: int) -> None:
+def plain(connection: Connection, builder: str, px: int, batch: int, threads: int, keep: bool, parent: int) -> None:
     """A worker that is nothing but a loop of forward calls; asked for ("loop", calls) it answers ms per call."""
     import timm
     import torch
 
     torch.set_num_threads(threads)
+    if keep:
+        keep_freed_memory()
     model = timm.create_model(builder).eval().to(memory_format=torch.channels_last)
     images = torch.randn(batch, 3, px, px).to(memory_format=torch.channels_last)
 
@@ -48,9 +54,10 @@ def plain(connection: Connection, builder: str, px: int, batch: int, threads: in
     serve(connection, {"loop": loop})
 
 
-def compare(request: CostRequest, builder: str, turns: int) -> dict[str, float]:
-    """One row: the batch, both rates, the ratio with its interval, seconds to a valid figure and by the schedule."""
-    with Worker(measure, (request,), "ours") as ours:
+def compare(request: CostRequest, builder: str, turns: int) -> dict[str, Any]:
+    """One row: our figure, and for each plain loop the ratios of its time to ours, turn by turn."""
+    with contextlib.ExitStack() as stack:
+        ours = stack.enter_context(Worker(measure, (request,), "ours"))
         ours.ask(("open",))
         ours.ask(("start", "inference"))
         while not ours.ask(("turn", "inference", TURN_S)):
@@ -58,33 +65,29 @@ def compare(request: CostRequest, builder: str, turns: int) -> dict[str, float]:
         figure = ours.ask(("close",))["inference"]
         calls = max(1, round(1e3 * TURN_S / figure.median_ms))
         rival = (builder, request.img_size, figure.batch_size, request.hardware.threads)
-        with Worker(plain, rival, "plain") as theirs:
-            for _ in range(2):
-                theirs.ask(("loop", calls))
-            before = len(figure.samples_ms)
-            pairs = []
-            for turn in range(turns):
-                pair = {}
-                for side in ("ours", "plain") if turn % 2 == 0 else ("plain", "ours"):
-                    if side == "plain":
-                        pair[side] = theirs.ask(("loop", calls))
-                    else:
-                        ours.ask(("turn", "inference", TURN_S))
-                        samples = ours.ask(("close",))["inference"].samples_ms
-                        pair[side] = float(np.median(samples[before:]))
-                        before = len(samples)
-                pairs.append(pair["plain"] / pair["ours"])
-    low, high = median_interval(pairs)
-    return {
-        "batch": figure.batch_size,
-        "img/s": figure.throughput_img_per_s,
-        "ratio": float(np.median(pairs)),
-        "low": low,
-        "high": high,
-        "valid": not figure.invalid,
-        "seconds": figure.seconds,
-        "schedule s": FIXED_BATCHES * FIXED_BATCH / figure.throughput_img_per_s,
-    }
+        plains = {keep: stack.enter_context(Worker(plain, (*rival, keep), "plain")) for keep in (True, False)}
+        for worker in plains.values():
+            worker.ask(("loop", calls))
+        ratios: dict[bool, list[float]] = {True: [], False: []}
+        taken = len(figure.samples_ms)
+        for turn in range(turns):
+            ms: dict[bool | str, float] = {}
+            sides = ["ours", True, False]
+            for side in sides[turn % 3 :] + sides[: turn % 3]:
+                if side == "ours":
+                    ours.ask(("turn", "inference", TURN_S))
+                    samples = ours.ask(("close",))["inference"].samples_ms
+                    ms["ours"], taken = float(np.median(samples[taken:])), len(samples)
+                else:
+                    ms[side] = plains[bool(side)].ask(("loop", calls))
+            for keep in (True, False):
+                ratios[keep].append(ms[keep] / ms["ours"])
+    return {"figure": figure, "ratios": ratios}
+
+
+def _ratio(values: list[float]) -> str:
+    low, high = median_interval(values)
+    return f"{np.median(values):.3f} ({low:.3f}–{high:.3f})"
 
 
 def main() -> None:
@@ -97,14 +100,15 @@ def main() -> None:
     hardware = detect("cpu", "fp32")
     study = Study(models=tuple(options.models.split(",")), protocol=Protocol(img_size=options.px), cost_only=True)
     jobs = profile_jobs(study, 1000, hardware, Store(study.output))
-    print("| model | batch | img/s | plain ÷ ours (95 %) | valid | seconds to it | fixed schedule, s |")
-    print("| --- | ---: | ---: | --- | --- | ---: | ---: |")
+    print("| model | batch | img/s | same allocator: plain ÷ ours | default allocator | valid | s | schedule, s |")
+    print("| --- | ---: | ---: | --- | --- | --- | ---: | ---: |")
     for request in cost_requests(study, jobs, 1000, hardware, "plain_loop"):
         row = compare(request, resolve(request.model).builder, options.turns)
+        figure, ratios = row["figure"], row["ratios"]
         print(
-            f"| {request.model} | {row['batch']} | {row['img/s']:.2f} | {row['ratio']:.3f} "
-            f"({row['low']:.3f}–{row['high']:.3f}) | {'yes' if row['valid'] else 'no'} | {row['seconds']:.1f} | "
-            f"{row['schedule s']:.0f} |",
+            f"| {request.model} | {figure.batch_size} | {figure.throughput_img_per_s:.2f} | {_ratio(ratios[True])} | "
+            f"{_ratio(ratios[False])} | {'no' if figure.invalid else 'yes'} | {figure.seconds:.1f} | "
+            f"{FIXED_BATCHES * FIXED_BATCH / figure.throughput_img_per_s:.0f} |",
             flush=True,
         )
 
