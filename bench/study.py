@@ -66,7 +66,7 @@ class Study:
     batch_sizes: tuple[int, ...] = ()
     """Batches of the throughput sweep; powers of two, as far as they help, unless given."""
     time_budget: float | None = None
-    """Seconds that the timing of one model may take; 40 with --cost-only, 10 in a study (2 in smoke)."""
+    """Seconds that the timing of one model may take; 40 with --cost-only, 10 in a study (1 in smoke)."""
 
     def __post_init__(self) -> None:
         import_plugins(self.plugins)

@@ -19,6 +19,8 @@ from bench.values import now
 
 TOGETHER = 8
 """Models that take turns at most: each keeps a process with its weights."""
+DEVICE_S = 4.0
+"""Seconds for measuring what the device can do, or half the time budget of a model where that is less."""
 TURN_S = 0.08
 """Seconds of a turn, or one sample where that takes longer."""
 
@@ -116,8 +118,9 @@ def ensure_device(request: CostRequest, store: Store) -> DeviceRecord | None:
         known = store.read_device(store.device_folder(request.hardware.name, identity))
         if not known.invalid:
             return known
+    seconds = min(DEVICE_S, request.settings.budget_s / 2)
     try:
-        with Worker(survey, (request.hardware, request.environment), "device") as worker:
+        with Worker(survey, (request.hardware, request.environment, seconds), "device") as worker:
             record: DeviceRecord = worker.ask(("device",))
     except (WorkerDied, WorkFailed):
         return None
@@ -133,8 +136,8 @@ def _in_turns(group: Sequence[CostRequest]) -> Iterator[dict[str, Any]]:
         ]
         for candidate in candidates:
             candidate.open()
-        while any(c.running and c.failure is None for c in candidates):
-            for metric in METRICS:
+        for metric in METRICS:  # one after the other: a turn of latency should not follow some other model's training
+            while any(metric in c.running and c.failure is None for c in candidates):
                 for candidate in candidates:
                     candidate.turn(metric)
         timed = [candidate.close() for candidate in candidates]

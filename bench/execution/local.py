@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import cast
 
 from bench.execution.costs import describe, measure_costs
+from bench.execution.interrupt import heeded
 from bench.execution.meter import CostRequest
 from bench.execution.process import Worker, WorkerDied, WorkFailed
 from bench.execution.progress import Reporter, Silent
@@ -80,7 +81,7 @@ def execute(plan: Plan, cache_dir: Path, *, command: str, reporter: Reporter) ->
     study = plan.study
     budget = study.limit if study.limit is not None else len(plan.jobs)
     check_checkpoints(plan, cache_dir, command)
-    try:
+    with heeded() as ask, contextlib.closing(reporter):
         profiles = [job for job in plan.left() if job.cell is None][:budget]
         requests = cost_requests(study, profiles, plan.num_classes, plan.hardware, command)
         tally = run_profiles(profiles, requests, Store(study.output), reporter)
@@ -91,11 +92,11 @@ def execute(plan: Plan, cache_dir: Path, *, command: str, reporter: Reporter) ->
                 continue
             with Launcher(plan, model, cache_dir, command, reporter) as launcher:
                 for job in cells[: budget - finished - failed]:
+                    ask()
                     record = launcher.run(job)
                     finished += record.status == "ok"
                     failed += record.status == "failed"
-    finally:
-        reporter.close()
+        ask()
     return Tally(finished, failed, len(plan.left()) - finished - failed)
 
 

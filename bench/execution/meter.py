@@ -73,14 +73,14 @@ def size_up(connection: Connection, request: CostRequest, parent: int) -> None:
     serve(connection, {"memory": sizer.memory, "count": sizer.count})
 
 
-def survey(connection: Connection, hardware: Hardware, environment: Environment, parent: int) -> None:
+def survey(connection: Connection, hardware: Hardware, environment: Environment, seconds: float, parent: int) -> None:
     """Serve what the device can do at best: ("device",)."""
     from bench.measure.roofline import measure_device
 
     settle_in(parent, hardware.threads, ())
 
     def device() -> DeviceRecord:
-        return measure_device(hardware, environment)
+        return measure_device(hardware, environment, seconds=seconds)
 
     serve(connection, {"device": device})
 

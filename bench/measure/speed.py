@@ -19,9 +19,9 @@ LEAST_S = 1.0
 """Seconds of samples of a finished figure."""
 SHARE = {"latency": 0.2, "inference": 0.25, "training": 0.35}
 """Largest part of the time budget that samples of a metric may take; the rest is for sweeps and warm-up."""
-WARM_UP_SHARE, SWEEP_SHARE = 0.05, 1 / 60
-"""Largest part of the budget for one warm-up, and for a single step in a sweep."""
-RE_WARM_BELOW_MS = 25.0
+WARM_UP_SHARE, SWEEP_SHARE, LONGEST_STEP_SHARE = 0.05, 0.2, 1 / 60
+"""Largest part of the budget for one warm-up, for a sweep as long as nobody names its batches, for a step in it."""
+RE_WARM_BELOW_MS = 300.0
 """After another model's turn the caches are cold: steps shorter than this get one untimed sample first."""
 MOST_WAITED = 0.1
 """Time that threads waited for a processor, over the time of the samples, from which a figure is invalid."""
@@ -62,10 +62,10 @@ class Series:
 
     def turn(self, seconds: float) -> bool:
         """Take samples for about `seconds`, at least one; whether the metric is done."""
-        begin = time.perf_counter()
+        begin, waited = time.perf_counter(), queue_wait_s()
         if self._has_cooled():
             self.operation.sample()
-        taken, waited = 0, queue_wait_s()
+        taken = 0
         while taken == 0 or time.perf_counter() - begin < seconds:
             self.samples_ms.append(self.operation.sample())
             taken += 1
@@ -141,8 +141,7 @@ def start(subject: Subject, metric: Metric) -> Series:
     """Choose the batch of a metric and warm up at it. Raises what the model raises."""
     began = time.perf_counter()
     settings = subject.settings
-    longest_s = SWEEP_SHARE * settings.budget_s
-    found = Sweep(1, 1) if metric == "latency" else _sweep_eagerly(subject, metric, longest_s)
+    found = Sweep(1, 1) if metric == "latency" else _sweep_eagerly(subject, metric)
     operation = Operation(subject, metric, found.batch_size)
     first_ms = operation.sample()
     steps, settled = _warm_up(operation, WARM_UP_SHARE * settings.budget_s)
@@ -151,11 +150,18 @@ def start(subject: Subject, metric: Metric) -> Series:
     return Series(subject, metric, found, operation, first_ms, steps, settled, time.perf_counter() - began)
 
 
-def _sweep_eagerly(subject: Subject, metric: Metric, longest_s: float) -> Sweep:
+def _sweep_eagerly(subject: Subject, metric: Metric) -> Sweep:
     """A sweep without torch.compile, which would compile anew for every batch."""
     compiled, subject.forward = subject.forward, subject.model
+    budget_s = subject.settings.budget_s
     try:
-        return sweep(subject, metric, subject.settings.batch_sizes, longest_s)
+        return sweep(
+            subject,
+            metric,
+            subject.settings.batch_sizes,
+            longest_step_s=LONGEST_STEP_SHARE * budget_s,
+            limit_s=SWEEP_SHARE * budget_s,
+        )
     finally:
         subject.forward = compiled
 

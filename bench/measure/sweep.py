@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -45,20 +46,23 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in OUT_OF_MEMORY)
 
 
-def sweep(subject: Subject, metric: Metric, batches: Sequence[int], longest_step_s: float) -> Sweep:
+def sweep(
+    subject: Subject, metric: Metric, batches: Sequence[int], longest_step_s: float, limit_s: float = math.inf
+) -> Sweep:
     """Time a few steps at each batch and choose the smallest that is practically as fast as the fastest.
 
     `batches` empty: powers of two, from 1 (from 2 in training, for BatchNorm), until larger ones bring nothing, a step
-    takes longer than `longest_step_s`, or memory runs out. Given batches are all tried; one that does not fit is
-    halved until it does. Raises the out-of-memory error where not even the smallest batch fits.
+    takes longer than `longest_step_s`, `limit_s` are over, or memory runs out. Given batches are all tried; one that
+    does not fit is halved until it does. Raises the out-of-memory error where not even the smallest batch fits.
     """
-    found = Sweep(0, 0)
+    found, begin = Sweep(0, 0), time.perf_counter()
     least = 2 if metric == "training" else 1
     for batch in batches or _powers(least, LARGEST_BATCH[subject.device.type]):
         fitted = _fit(subject, metric, batch, found, halve=bool(batches), least=least)
         if fitted is None:
             break
-        if not batches and (_is_flat(found.curve) or fitted > 1e3 * longest_step_s):
+        late = fitted > 1e3 * longest_step_s or time.perf_counter() - begin > limit_s
+        if not batches and (late or _is_flat(found.curve)):
             break
     found.curve.sort(key=lambda point: point.batch_size)
     best = _choose(found.curve)

@@ -89,14 +89,24 @@ class Row:
 
 
 @cache
-def architectures() -> dict[str, str]:
-    """One architecture of each model file: the smallest known, or the first by name in a file that timm has added."""
+def modules() -> dict[str, str]:
+    """Model file of each architecture: timm's own and CvT, whatever else has been registered with timm."""
+    import timm.models
+
     import bench.models.cvt  # noqa: F401  registers CvT with timm
 
-    modules = {name: file for name, file in timm_modules().items() if not file.startswith("_")}
+    folder = Path(timm.models.__path__[0])
+    files = {path.stem for path in folder.glob("*.py") if not path.stem.startswith("_")} | {"cvt"}
+    return {name: file for name, file in timm_modules().items() if file in files}
+
+
+@cache
+def architectures() -> dict[str, str]:
+    """One architecture of each model file: the smallest known, or the first by name in a file that timm has added."""
+    known = modules()
     chosen: dict[str, str] = {}
-    for name in (*(name for name in SMALLEST if name in modules), *sorted(modules)):
-        chosen.setdefault(modules[name], name)
+    for name in (*(name for name in SMALLEST if name in known), *sorted(known)):
+        chosen.setdefault(known[name], name)
     return dict(sorted(chosen.items()))
 
 

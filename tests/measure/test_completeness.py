@@ -7,8 +7,7 @@ import dataclasses
 import pytest
 
 from bench.measure.macs import flop_counter_macs
-from bench.models.zoo import timm_modules
-from tests.benchmarks.completeness import TOLERANCE, Row, architectures, as_csv, count, table
+from tests.benchmarks.completeness import TOLERANCE, Row, architectures, as_csv, count, modules, table
 
 LARGE = {
     "beit", "byoanet", "cait", "coat", "convit", "convmixer", "cpubone", "crossvit", "csatv2", "cspnext", "cvt",
@@ -44,7 +43,7 @@ def test_every_operator_is_known_and_two_counters_agree(file: str, name: str) ->
 
 
 def test_every_model_file_has_its_architecture_and_there_are_at_least_sixty() -> None:
-    files = {file for file in timm_modules().values() if not file.startswith("_")}
+    files = set(modules().values())
     assert files <= set(architectures())
     assert len(files) >= 60
 

@@ -112,8 +112,8 @@ def test_short_steps_are_warmed_up_again_after_the_turns_of_others_and_long_ones
     short.samples_ms = [10.0]
     short.turn(0.09)
     assert 500.0 not in short.samples_ms, "the first sample of a turn meets cold caches and is left out"
-    long = _series(clock, lambda k: 300.0)
-    long.samples_ms = [300.0]
+    long = _series(clock, lambda k: 400.0)
+    long.samples_ms = [400.0]
     long.turn(0.1)
     assert long.operation.steps == 1
 
