@@ -113,20 +113,22 @@ def _report(options: Options, command: str, plan: Plan | None, code: int) -> int
 def _report_costs(options: Options, command: str, plan: Plan | None, code: int) -> int:
     """Write what models cost; print the board of `plan`, or all."""
     from bench.analysis.costs import build_costs
-    from bench.report.costs import cost_table, costs_json, write_costs
+    from bench.report.costs import cost_table, costs_json, write_cost_pictures, write_cost_texts
     from bench.store import load_records
 
     records = load_records(options.study.output)
     for problem in records.problems:
         log.warning("%s", problem)
+    every = build_costs(records)
+    write_cost_texts(every, options.study.output, command, records.problems)
     wanted = {job.id for job in plan.jobs} if plan is not None else {p.id for p in records.profiles}
-    boards = [board for board in build_costs(records) if any(row.profile.id in wanted for row in board.rows)]
+    boards = [board for board in every if any(row.profile.id in wanted for row in board.rows)]
     if options.json:
         print(json.dumps(costs_json(boards), indent=1))
     for board in boards if not options.json else ():
         print(cost_table(board))
     sys.stdout.flush()
-    write_costs(records, options.study.output, command)
+    write_cost_pictures(every, options.study.output)
     log.info("written: %s", options.study.output / "costs.md")
     return code
 

@@ -145,6 +145,11 @@ class Failure(Frozen):
     traceback: str = ""
     """The last lines of the traceback, for whoever looks into it."""
 
+    @property
+    def line(self) -> str:
+        """Class and message, as people read it."""
+        return f"{self.kind}: {self.message}"
+
 
 class CellSpec(Frozen):
     """The exact request of a cell; its content hash names the cell."""

@@ -14,7 +14,7 @@ AGREEMENT = 0.001
 def cost_notes(profile: ProfileRecord) -> list[Note]:
     """The notes of one profile in the order of their weight."""
     if profile.failure is not None:
-        return [Note("cost unknown", f"measuring its cost failed: {profile.failure.kind}: {profile.failure.message}.")]
+        return [Note("cost unknown", f"measuring its cost failed: {profile.failure.line}.")]
     found = [_invalid(profile), _macs(profile), *_problems(profile), _reduced(profile), _unjudged(profile)]
     return [note for note in found if note is not None]
 

@@ -32,7 +32,7 @@ def reasons(failed: Sequence[RunRecord]) -> list[str]:
     """Why cells failed, each reason once: `OutOfMemoryError: tried to allocate…`."""
     causes = [r.failure for r in failed if r.failure is not None]
     roots = [f for f in causes if f.kind != NO_RATE] or causes
-    return list(dict.fromkeys(f"{f.kind}: {f.message}" for f in roots))
+    return list(dict.fromkeys(f.line for f in roots))
 
 
 def guessing_level(row: Row) -> float | None:

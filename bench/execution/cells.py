@@ -16,6 +16,7 @@ from bench.data.splits import dev_split, index_sha256, subset
 from bench.errors import UsageError
 from bench.measure.hardware import Hardware
 from bench.measure.memory import peak_resident_bytes
+from bench.measure.sweep import give_back_memory
 from bench.models.weights import CheckpointError
 from bench.protocol import Protocol
 from bench.records import (
@@ -99,7 +100,7 @@ class Bench:
             raise
         except Exception as error:
             record, predictions = failed_run(self.site, cell, failure(error), trials), None
-            self._clear_device()
+            give_back_memory(self.device)
         Store(self.site.root).write_run(record, predictions)
         return record
 
@@ -251,16 +252,6 @@ class Bench:
 
             return int(torch.cuda.max_memory_allocated(self.device))
         return peak_resident_bytes()
-
-    def _clear_device(self) -> None:
-        """Give back what a failed cell held, so that the next one starts with the memory it needs."""
-        import gc
-
-        import torch
-
-        gc.collect()
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
 
 
 def train_metrics(trained: _Trained, protocol: Protocol, size: int, test_s: float, peak_bytes: int) -> TrainMetrics:

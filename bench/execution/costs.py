@@ -78,7 +78,7 @@ class Candidate:
 
     def _go_on_without(self, metric: Metric, error: Exception) -> None:
         """Note that a metric has failed; where it took the process with it, bring the others back."""
-        self.problems.append(f"{metric}: {_line(describe(error))}")
+        self.problems.append(f"{metric}: {describe(error).line}")
         if not isinstance(error, WorkerDied):
             return
         try:
@@ -159,11 +159,11 @@ def _sized(request: CostRequest) -> dict[str, Any]:
         try:
             found["memory"] = worker.ask(("memory",))
         except (WorkerDied, WorkFailed) as error:
-            problems.append(f"memory: {_line(describe(error))}")
+            problems.append(f"memory: {describe(error).line}")
         try:
             found |= worker.ask(("count",))
         except (WorkerDied, WorkFailed) as error:
-            problems.append(f"macs: {_line(describe(error))}")
+            problems.append(f"macs: {describe(error).line}")
     return {**found, "problems": problems + found.get("problems", [])}
 
 
@@ -187,7 +187,3 @@ def describe(error: Exception) -> Failure:
     if isinstance(error, WorkFailed):
         return error.failure
     return Failure(kind=type(error).__name__, message=str(error))
-
-
-def _line(failure: Failure) -> str:
-    return f"{failure.kind}: {failure.message}"

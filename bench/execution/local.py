@@ -20,8 +20,6 @@ from bench.store import Records, Store, load_records
 from bench.study import Job, Plan, Study, choose_lr, initial_weights, make_plan, trial_results
 
 NO_RATE = "no learning-rate trial of this model succeeded"
-OTHER_SIZES = (224, 256, 320, 384, 512, 640, 768, 1024)
-"""Image sizes at which multiply-accumulates are counted where cost is all that is asked for."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +127,7 @@ def cost_requests(
             drop_path=protocol.drop_path,
             seed=protocol.seeds[0],
             plugins=study.plugins,
-            other_sizes=OTHER_SIZES if study.cost_only else (),
+            other_sizes=study.cost_only,
         )
         for job in jobs
     ]

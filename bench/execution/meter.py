@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -54,8 +53,8 @@ class CostRequest:
     """Seed of the initial weights."""
     plugins: tuple[str, ...] = ()
     """Modules to import first; they may register models."""
-    other_sizes: tuple[int, ...] = ()
-    """Image sizes at which multiply-accumulates are counted too."""
+    other_sizes: bool = False
+    """Whether multiply-accumulates are counted at other image sizes too."""
 
 
 def measure(connection: Connection, request: CostRequest, parent: int) -> None:
@@ -198,7 +197,7 @@ class Sizer:
         def at(img_size: int) -> nn.Module:
             return build(request.model, num_classes=request.num_classes, img_size=img_size, known=info)[0]
 
-        return {"macs_by_size": macs_by_size(at, request.other_sizes)}
+        return {"macs_by_size": macs_by_size(at)}
 
 
 def _counted(model: nn.Module, image: torch.Tensor, info: ModelInfo) -> dict[str, Any]:
@@ -231,6 +230,7 @@ def _subject(request: CostRequest) -> tuple[Subject, ModelInfo]:
 
     from bench.measure.operation import Subject
     from bench.models.build import build
+    from bench.protocol import Protocol
     from bench.training.recipe import make_optimizer
 
     model, info = build(
@@ -248,20 +248,12 @@ def _subject(request: CostRequest) -> tuple[Subject, ModelInfo]:
         img_size=request.img_size,
         settings=request.settings,
         device=torch.device(request.hardware.device),
-        make_optimizer=_optimizer_maker(make_optimizer),
+        make_optimizer=lambda model: make_optimizer(model, Protocol().weight_decay),
     )
     return subject, info
-
-
-def _optimizer_maker(make: Callable[[Any, float], Any]) -> Callable[[Any], Any]:
-    """The study's AdamW with its usual weight decay."""
-    from bench.protocol import Protocol
-
-    return lambda model: make(model, Protocol().weight_decay)
 
 
 def _one_line(error: BaseException) -> str:
     if isinstance(error, UsageError):
         return str(error)
-    said = failure(error)
-    return f"{said.kind}: {said.message}"
+    return failure(error).line

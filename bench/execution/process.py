@@ -24,7 +24,7 @@ class WorkFailed(RuntimeError):
     """What the worker was asked for raised an error, which `failure` describes."""
 
     def __init__(self, failure: Failure) -> None:
-        super().__init__(f"{failure.kind}: {failure.message}")
+        super().__init__(failure.line)
         self.failure = failure
 
 

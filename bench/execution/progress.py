@@ -149,7 +149,7 @@ class Console:
 def describe(record: RunRecord | ProfileRecord) -> str:
     """The result of one job in a few words."""
     if record.failure is not None:
-        return f"FAILED: {record.failure.kind}: {record.failure.message}"
+        return f"FAILED: {record.failure.line}"
     if isinstance(record, ProfileRecord):
         speed = f"{record.inference.throughput_img_per_s:,.0f} img/s inference" if record.inference else ""
         return f"{(record.macs or 0) / 1e9:.3f} GMACs, {speed}"

@@ -8,10 +8,14 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import median
+from typing import TYPE_CHECKING
 
 from bench.measure.operation import Operation, Subject
 from bench.measure.settings import LARGEST_BATCH, Metric
 from bench.profiles import CurvePoint
+
+if TYPE_CHECKING:
+    import torch
 
 LEAST_STEPS, LEAST_S = 3, 0.1
 """Timed steps of one batch, and their seconds, both at least; slow steps are timed less often."""
@@ -94,7 +98,7 @@ def _fit(subject: Subject, metric: Metric, batch: int, found: Sweep, *, halve: b
     else:
         found.curve.append(CurvePoint(batch_size=batch, median_ms=ms, throughput_img_per_s=1e3 * batch / ms))
         return ms
-    _collect(subject)
+    give_back_memory(subject.device)
     return _fit(subject, metric, max(batch // 2, least), found, halve=True, least=least) if halve else None
 
 
@@ -132,9 +136,10 @@ def _choose(curve: Sequence[CurvePoint]) -> CurvePoint:
     )
 
 
-def _collect(subject: Subject) -> None:
+def give_back_memory(device: torch.device) -> None:
+    """Let go of what a failed step held, so that the next one finds the memory it needs."""
     gc.collect()
-    if subject.device.type == "cuda":
+    if device.type == "cuda":
         import torch
 
         torch.cuda.empty_cache()
