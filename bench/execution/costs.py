@@ -21,7 +21,7 @@ TOGETHER = 8
 """Models that take turns at most: each keeps a process with its weights."""
 DEVICE_S = 4.0
 """Seconds for measuring what the device can do, or half the time budget of a model where that is less."""
-TURN_S = 0.08
+TURN_S = 0.2
 """Seconds of a turn, or one sample where that takes longer."""
 
 
@@ -136,8 +136,10 @@ def _in_turns(group: Sequence[CostRequest]) -> Iterator[dict[str, Any]]:
         ]
         for candidate in candidates:
             candidate.open()
-        for metric in METRICS:  # one after the other: a turn of latency should not follow some other model's training
-            while any(metric in c.running and c.failure is None for c in candidates):
+        # All metrics in every round: the longer the time that the samples of a metric are spread over, the less a
+        # restless neighbour on the same host decides, and the better the interval knows it.
+        while any(c.running and c.failure is None for c in candidates):
+            for metric in METRICS:
                 for candidate in candidates:
                     candidate.turn(metric)
         timed = [candidate.close() for candidate in candidates]

@@ -112,10 +112,12 @@ class Meter:
         self._make_room()
 
     def turn(self, metric: Metric, seconds: float) -> bool:
-        """Take samples for about `seconds`; whether the metric needs no more."""
-        done = self._series[metric].turn(seconds)
+        """Take samples for about `seconds`; whether the metric gets no more: it is good, or the budget is used up."""
+        from bench.measure.speed import used_up
+
+        good = self._series[metric].turn(seconds)
         self._make_room()
-        return done
+        return good or used_up(self._series.values())
 
     def close(self) -> dict[str, Any]:
         """The fields of the profile that come from here."""

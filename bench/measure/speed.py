@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -17,8 +18,9 @@ LEAST_SAMPLES = {"latency": 64, "inference": 10, "training": 10}
 """Samples of a finished figure (latency: so many that a 90th percentile can be told)."""
 LEAST_S = 1.0
 """Seconds of samples of a finished figure."""
-SHARE = {"latency": 0.2, "inference": 0.25, "training": 0.35}
-"""Largest part of the time budget that samples of a metric may take; the rest is for sweeps and warm-up."""
+SAMPLING_SHARE = 0.8
+"""Largest part of a model's time budget that the samples of all its metrics may take; the rest is for sweeps and
+warm-up. A metric that is good early leaves its time to the others."""
 WARM_UP_SHARE, SWEEP_SHARE, LONGEST_STEP_SHARE = 0.05, 0.2, 1 / 60
 """Largest part of the budget for one warm-up, for a sweep as long as nobody names its batches, for a step in it."""
 RE_WARM_BELOW_MS = 300.0
@@ -48,9 +50,9 @@ class Series:
     waited_s: float | None = 0.0
 
     @property
-    def done(self) -> bool:
-        """Whether the figure is good, or its time is used up."""
-        if self.spent_s >= SHARE[self.metric] * self.subject.settings.budget_s or len(self.samples_ms) >= MOST_SAMPLES:
+    def is_good(self) -> bool:
+        """Whether more samples would not make the figure better."""
+        if len(self.samples_ms) >= MOST_SAMPLES:
             return True
         enough = len(self.samples_ms) >= LEAST_SAMPLES[self.metric] and self.spent_s >= self.least_s
         return enough and is_precise(self.samples_ms)
@@ -61,7 +63,7 @@ class Series:
         return min(LEAST_S, self.subject.settings.budget_s / 20)
 
     def turn(self, seconds: float) -> bool:
-        """Take samples for about `seconds`, at least one; whether the metric is done."""
+        """Take samples for about `seconds`, at least one; whether the figure is good."""
         begin, waited = time.perf_counter(), queue_wait_s()
         if self._has_cooled():
             self.operation.sample()
@@ -74,7 +76,7 @@ class Series:
         known = None not in (waited, after, self.waited_s) and self.subject.device.type == "cpu"
         self.waited_s = self.waited_s + after - waited if known else None  # type: ignore[operator]
         self.spent_s += time.perf_counter() - begin
-        return self.done
+        return self.is_good
 
     def _has_cooled(self) -> bool:
         """Whether what others did since the last turn shows in the first sample: always where memory was given back."""
@@ -121,6 +123,12 @@ class Series:
     def curve(self) -> list[CurvePoint]:
         """The sweep that chose the batch; empty for latency."""
         return self.found.curve
+
+
+def used_up(series: Collection[Series]) -> bool:
+    """Whether the metrics of one model have had all the time that its budget leaves for samples."""
+    budget_s = next(iter(series)).subject.settings.budget_s
+    return sum(one.spent_s for one in series) >= SAMPLING_SHARE * budget_s
 
 
 def queue_wait_s() -> float | None:

@@ -88,11 +88,11 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Script:
     return found
 
 
-def test_models_take_turns_metric_by_metric(script: Script, tmp_path: Path) -> None:
+def test_in_every_round_all_models_take_a_turn_of_each_metric(script: Script, tmp_path: Path) -> None:
     list(measure_costs([_request(name) for name in "abc"], Store(tmp_path)))
     turns = [key[:1] + key[2:] for key in script.asked if key[1] == "turn"]
     rounds = range(script.turns_needed)
-    assert turns == [(name, metric) for metric in METRICS for _ in rounds for name in "abc"]
+    assert turns == [(name, metric) for _ in rounds for metric in METRICS for name in "abc"]
 
 
 def test_models_that_took_turns_share_a_session_and_a_single_one_has_none(script: Script, tmp_path: Path) -> None:

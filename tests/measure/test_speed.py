@@ -69,7 +69,7 @@ def _series(clock: Clock, ms: Callable[[int], float], metric: Metric = "inferenc
 
 def _run(series: Series, seconds: float = 0.1, most: int = 10_000) -> Series:
     for _ in range(most):
-        if series.turn(seconds):
+        if series.turn(seconds) or speed.used_up([series]):
             return series
     raise AssertionError("it never ends")
 
@@ -86,11 +86,20 @@ def test_a_steady_metric_ends_with_a_valid_figure_once_it_has_samples_and_second
     assert timing.first_ms == 99.0
 
 
-def test_a_restless_metric_is_measured_longer_and_ends_with_its_share_of_the_budget(clock: Clock) -> None:
-    luck = np.random.default_rng(0).uniform(50.0, 100.0, 1000)
+def test_a_restless_metric_is_measured_until_the_budget_is_used_up(clock: Clock) -> None:
+    luck = np.random.default_rng(0).uniform(50.0, 150.0, 1000)
     series = _run(_series(clock, lambda k: float(luck[k]), budget_s=20.0))
-    assert series.spent_s == pytest.approx(speed.SHARE["inference"] * 20.0, abs=0.3)
+    assert series.spent_s == pytest.approx(speed.SAMPLING_SHARE * 20.0, abs=0.3)
     assert series.timing().invalid
+
+
+def test_a_metric_that_is_good_early_leaves_its_time_to_the_others_of_its_model(clock: Clock) -> None:
+    luck = np.random.default_rng(0).uniform(50.0, 150.0, 1000)
+    steady = _run(_series(clock, lambda k: 50.0 + 0.1 * (k % 3), budget_s=20.0))
+    restless = _series(clock, lambda k: float(luck[k]), budget_s=20.0)
+    while not speed.used_up([steady, restless]):
+        restless.turn(0.1)
+    assert restless.spent_s == pytest.approx(speed.SAMPLING_SHARE * 20.0 - steady.spent_s, abs=0.3)
 
 
 def test_a_drift_is_on_the_record(clock: Clock) -> None:
