@@ -7,6 +7,7 @@ Layout below the output folder::
     runs/<protocol>/<model>/n<size>-s<seed>-<id>/failed-1.json     one per failed attempt
     profiles/<model>-<px>px-<id>/record.json                       what a model costs, likewise
     devices/<hardware>-<id>/record.json                            what a device can do at best
+    images/<fingerprint>/thumbnails.npz                            small copies of the test images that boards show
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ import os
 import re
 import tempfile
 import zipfile
-from collections.abc import Callable, Collection, Iterator
+import zlib
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -36,6 +39,12 @@ from bench.records import SCHEMA_VERSION, CellSpec, RunRecord
 
 RECORD = "record.json"
 PREDICTIONS = "predictions.npz"
+THUMBNAILS = "thumbnails.npz"
+_SHARED = ("protocol", "data", "environment")
+"""Fields of a record that are the same in all records of one call."""
+_LATEST = 8
+"""Different values of such a field that are remembered while records are read."""
+_BEGINNING = re.compile(rb'\{\s*"schema_version"\s*:\s*(\d+)\s*,')
 _R = TypeVar("_R", RunRecord, ProfileRecord, DeviceRecord)
 
 
@@ -97,9 +106,7 @@ class Store:
         """Write a run's record, its predictions first. A failed run never replaces a good one. Returns its folder."""
         folder = self.cell_folder(record.cell)
         if predictions is not None:
-            buffer = io.BytesIO()
-            np.savez_compressed(buffer, allow_pickle=False, **predictions)
-            self._write(folder / PREDICTIONS, buffer.getvalue())
+            self._write(folder / PREDICTIONS, _packed(predictions))
         self._write_record(folder, record)
         return folder
 
@@ -114,6 +121,33 @@ class Store:
         folder = self.device_folder(record.environment.hardware, record.id)
         self._write(folder / RECORD, _as_json(record))
         return folder
+
+    def write_thumbnails(self, fingerprint: str, images: Mapping[int, NDArray[np.uint8]]) -> Path:
+        """Keep small copies of test images of one dataset, in place of those kept before. Returns the file's path.
+
+        `images` are uint8 [px, px, channels], all of one shape, by their position in the test split.
+        """
+        order = sorted(images)
+        pixels = np.stack([images[k] for k in order]) if order else np.empty((0, 0, 0, 0), dtype=np.uint8)
+        path = self._thumbnails(fingerprint)
+        self._write(path, _packed({"index": np.array(order, dtype=np.int64), "pixels": pixels}))
+        return path
+
+    def thumbnails(self, fingerprint: str) -> dict[int, NDArray[np.uint8]]:
+        """What `write_thumbnails` kept of one dataset, by position in the test split; empty where there is nothing."""
+        try:
+            arrays = _arrays(self._thumbnails(fingerprint), ("index", "pixels"))
+            index, pixels = arrays["index"], arrays["pixels"].astype(np.uint8, casting="safe")
+        except (OSError, ValueError, KeyError, TypeError):
+            return {}
+        return dict(zip(index.tolist(), pixels, strict=True)) if index.shape == pixels.shape[:1] else {}
+
+    def predictions(self, cell: CellSpec, names: Collection[str] | None = None) -> dict[str, NDArray[np.generic]]:
+        """Arrays of a cell's `predictions.npz`, or only those in `names`; raises KeyError where there are none."""
+        try:
+            return _arrays(self.cell_folder(cell) / PREDICTIONS, names)
+        except (OSError, ValueError) as error:
+            raise KeyError(cell_id(cell)) from error
 
     def read_run(self, folder: Path) -> RunRecord:
         """The good record in `folder`; raises ValueError where it is broken, OSError where it is missing."""
@@ -140,6 +174,9 @@ class Store:
             yield
         finally:
             lock.release()
+
+    def _thumbnails(self, fingerprint: str) -> Path:
+        return self.root / "images" / slug(fingerprint[:12]) / THUMBNAILS
 
     def _write_record(self, folder: Path, record: RunRecord | ProfileRecord) -> None:
         name = RECORD if record.status == "ok" else f"failed-{self.failures(folder) + 1}.json"
@@ -192,11 +229,9 @@ class Records:
 
     def predictions(self, run_id: str, names: Collection[str] | None = None) -> dict[str, NDArray[np.generic]]:
         """Arrays of one run's `predictions.npz`, or only those in `names`; raises KeyError where there are none."""
-        path = self.root / self.folders[run_id] / PREDICTIONS
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                return {name: arrays[name] for name in arrays.files if names is None or name in names}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            return _arrays(self.root / self.folders[run_id] / PREDICTIONS, names)
+        except (OSError, ValueError) as error:
             raise KeyError(run_id) from error
 
     def run_path(self, run_id: str) -> str | None:
@@ -223,12 +258,43 @@ def load_records(root: Path | str) -> Records:
 def _load(kind: type[_R], base: Path, part: str, problems: list[str], folders: dict[str, Path]) -> list[_R]:
     """The records below `base / part`; their folders and what was left out go into `folders` and `problems`."""
     found: list[_R] = []
+    met: dict[str, deque[Any]] = {}
     for path in _record_files(base / part):
         record = _read(kind, path, base, problems)
         if record is not None:
-            found.append(record)
+            found.append(_with_shared_parts(record, met))
             folders[record.id] = path.parent.relative_to(base)
     return found
+
+
+def _with_shared_parts(record: _R, met: dict[str, deque[Any]]) -> _R:
+    """The record with those parts that thousands have in common held once; `met` are the latest ones, by field."""
+    same: dict[str, Any] = {}
+    for name in _SHARED:
+        part = getattr(record, name, None)
+        latest = met.setdefault(name, deque(maxlen=_LATEST))
+        known = next((other for other in latest if other == part), None)
+        if known is None:
+            latest.append(part)
+        else:
+            same[name] = known
+    return record.model_copy(update=same)
+
+
+def _packed(arrays: Mapping[str, NDArray[np.generic]]) -> bytes:
+    """Arrays as the content of an `.npz` file."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
+
+
+def _arrays(path: Path, names: Collection[str] | None) -> dict[str, NDArray[np.generic]]:
+    """Arrays of an `.npz` file, or only those in `names`. Raises OSError where it is missing, ValueError if damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files if names is None or name in names}
+    except (EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
 
 
 def _as_json(record: RunRecord | ProfileRecord | DeviceRecord) -> bytes:
@@ -251,21 +317,30 @@ def _read(kind: type[_R], path: Path, base: Path, problems: list[str]) -> _R | N
 
 def _parse(kind: type[_R], data: bytes) -> _R:
     """A validated record; ValueError with one line where it is torn, of another version, or not what its id says."""
-    try:
-        version = json.loads(data).get("schema_version")
-    except (ValueError, AttributeError) as error:
-        raise ValueError("not a complete JSON record") from error
+    version = _version(data)
     if version != SCHEMA_VERSION:
         raise ValueError(f"schema version {version}, this program reads version {SCHEMA_VERSION}")
     try:
         record = kind.model_validate_json(data)
     except ValidationError as error:
         first = error.errors()[0]
+        if first["type"] == "json_invalid":
+            raise ValueError("not a complete JSON record") from error
         where = ".".join(str(part) for part in first["loc"])
         raise ValueError(f"field {where}: {first['msg']}") from error
     if isinstance(record, RunRecord) and record.id != cell_id(record.cell):
         raise ValueError("its id is not the hash of its request: edited, or of another program")
     return record
+
+
+def _version(data: bytes) -> object:
+    """The record's schema version. Written records begin with it, so that the whole need not be parsed twice."""
+    if (found := _BEGINNING.match(data)) is not None:
+        return int(found[1])
+    try:
+        return json.loads(data).get("schema_version")
+    except (ValueError, AttributeError) as error:
+        raise ValueError("not a complete JSON record") from error
 
 
 @contextlib.contextmanager

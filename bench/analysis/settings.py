@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from bench.profiles import ProfileRecord, Switches, Timing
 from bench.records import Environment, RunRecord
@@ -93,7 +93,10 @@ def choose_profiles(runs: Sequence[RunRecord], profiles: Sequence[ProfileRecord]
     The settings that cover the most rows are taken; on a tie those whose training arithmetic is the board's, then
     the newest. A row that has no good profile with them shows a failed one or none.
     """
-    fitting = [_of_run(profiles, run) for run in runs]
+    by_request: dict[tuple[str, Any, int], list[ProfileRecord]] = {}
+    for profile in profiles:
+        by_request.setdefault((profile.model, profile.img_size, profile.num_classes), []).append(profile)
+    fitting = [_of_run(by_request, run) for run in runs]
     good = [[p for p in found if p.status == "ok"] for found in fitting]
     told = [[settings_of(p) for p in found] for found in good]
     candidates = {settings_of(p): p.created for p in sorted(_flat(good), key=lambda p: p.created)}
@@ -119,12 +122,12 @@ def _choice(fitting: Sequence[ProfileRecord], settings: Settings | None) -> Choi
     return Choice(newest([*chosen, *failed]), bool(good) and not chosen)
 
 
-def _of_run(profiles: Sequence[ProfileRecord], run: RunRecord) -> list[ProfileRecord]:
+def _of_run(by_request: Mapping[tuple[str, Any, int], list[ProfileRecord]], run: RunRecord) -> list[ProfileRecord]:
     """The profiles of a run's model, at its size and classes, on its machine."""
     threads = run.cell.threads if device_kind(run.environment.device) == "cpu" else run.environment.threads
     here = run.environment.model_copy(update={"hardware": run.cell.hardware, "threads": threads})
     wanted = run.cell.model, run.protocol.get("img_size"), len(run.data.classes)
-    return [p for p in profiles if (p.model, p.img_size, p.num_classes) == wanted and same_machine(here, p.environment)]
+    return [p for p in by_request.get(wanted, []) if same_machine(here, p.environment)]
 
 
 def _only(values: Iterable[str]) -> str | None:
