@@ -62,7 +62,7 @@ class Comparison:
     p: float
     """Two-sided p-value; 1 where nothing can be compared."""
     p_holm: float
-    """The same after Holm's adjustment over all rows of the board."""
+    """The same after Holm's adjustment over all pairs of rows at all train sizes of the board."""
     test: Literal["mcnemar", "bootstrap", "none"]
     """`mcnemar`: exact, one seed. `bootstrap`: paired, over seeds and images."""
     seeds: int
@@ -103,6 +103,12 @@ class Row:
     """Against the best row; None for the best itself and for rows without a rank."""
     rank: int | None = None
     """Shared by rows that cannot be told apart; None without accuracy at the largest size."""
+    rank_low: int | None = None
+    """The best rank it could have at 95 %: 1 + the rows that are surely better."""
+    rank_high: int | None = None
+    """The worst rank it could have: the number of ranked rows less those that are surely worse."""
+    p_best: float | None = None
+    """Share of joint bootstrap draws of seeds and test images in which its accuracy is the highest."""
     notes: tuple[Note, ...] = ()
     """What a reader should know about this row."""
 

@@ -11,6 +11,9 @@ from bench.analysis.speeds import high_img_per_s, low_img_per_s, state_of
 
 COLUMNS: dict[str, str] = {
     "rank": "shared by rows that cannot be told apart; empty without accuracy at the largest train size",
+    "rank_low": "best rank that the row could have at 95 %: 1 + the rows that are surely better",
+    "rank_high": "worst rank that it could have: the ranked rows less those that are surely worse",
+    "p_best": "share of joint bootstrap draws of seeds and test images in which it has the highest accuracy",
     "model": "name of the model",
     "weights": "`scratch`, `pretrained`, or `sha256:…` of a checkpoint file",
     "family": "`CNN`, `ViT`, `Swin`, `Hybrid`, `RNN` or `other`",
@@ -24,7 +27,7 @@ COLUMNS: dict[str, str] = {
     "nll": "mean negative log-likelihood in nats",
     "ece": "expected calibration error, 15 bins",
     "difference_to_best": "top1 minus that of the best row, on the seeds both have; empty for the best",
-    "p_holm": "p-value of that difference, adjusted over the board (Holm)",
+    "p_holm": "p-value of that difference, adjusted over all pairs of rows at all train sizes (Holm)",
     "params": "parameters",
     "macs": "multiply-accumulates for one image",
     "activations": "elements written by matrix products and convolutions for one image",
@@ -52,7 +55,7 @@ COLUMNS: dict[str, str] = {
 }
 """Every column and what it holds."""
 WHOLE = (
-    "rank", "params", "macs", "activations", "peak_bytes",
+    "rank", "rank_low", "rank_high", "params", "macs", "activations", "peak_bytes",
     "inference_batch", "weights_bytes", "inference_peak_bytes", "training_peak_bytes",
 )  # fmt: skip
 """Columns of whole numbers, which may be empty."""
@@ -67,6 +70,9 @@ def _line(row: Row) -> dict[str, Any]:
     point, smallest = row.top1, row.at(row.smallest)
     return {
         "rank": row.rank,
+        "rank_low": row.rank_low,
+        "rank_high": row.rank_high,
+        "p_best": row.p_best,
         "model": row.model,
         "weights": row.weights,
         "family": row.info.family if row.info else None,

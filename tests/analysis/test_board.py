@@ -77,6 +77,89 @@ def test_equal_records_give_equal_boards(tmp_path: Path) -> None:
     assert build_board(load_records(tmp_path)) == build_board(load_records(tmp_path))
 
 
+def test_equal_records_give_equal_pairs_and_curves(tmp_path: Path) -> None:
+    make_study(tmp_path, protocol=THREE_SEEDS)
+    (one,), (other,) = build_board(load_records(tmp_path)), build_board(load_records(tmp_path))
+    assert list(one.pairs.listed(1293)) == list(other.pairs.listed(1293))
+    for a, b in zip(one.curves, other.curves, strict=True):
+        assert a.replicates is not None
+        assert b.replicates is not None
+        assert (a.replicates == b.replicates).all()
+
+
+@pytest.mark.parametrize("protocol", [PRESETS["quick"], THREE_SEEDS])
+def test_all_pairs_are_compared_at_all_sizes_in_the_order_of_the_rows(tmp_path: Path, protocol: Any) -> None:
+    (board,) = _boards(tmp_path, {"protocol": protocol})
+    assert [found.size for found in board.pairs.at] == list(board.train_sizes)
+    for found in board.pairs.at:
+        assert list(found.names) == [row.name for row in board.rows]
+        assert len(list(found.listed())) == 6
+    for row in board.rows[1:]:
+        pair = board.pairs.between(row.name, board.rows[0].name, board.train_sizes[-1])
+        assert pair is not None
+        assert row.comparison is not None
+        assert (pair.difference, pair.p, pair.p_holm) == (
+            row.comparison.difference,
+            row.comparison.p,
+            row.comparison.p_holm,
+        )
+
+
+def test_a_rank_follows_from_the_intervals_of_the_paired_differences_from_its_anchor(tmp_path: Path) -> None:
+    models = tuple(Fake(f"m{k}", 0.95 - 0.03 * k) for k in range(8))
+    (board,) = _boards(tmp_path, {"models": models, "protocol": THREE_SEEDS})
+    for rank in {row.rank for row in board.rows}:
+        anchor = next(row for row in board.rows if row.rank == rank)
+        for row in board.rows:
+            pair = board.pairs.between(anchor.name, row.name, 1293)
+            if pair is None or (row.rank or 0) < (rank or 0):
+                continue
+            apart = (pair.low > 0 or pair.high < 0) and abs(pair.difference) >= 0.005
+            assert (row.rank != rank) == apart == pair.apart
+    assert len({row.rank for row in board.rows}) > 2
+
+
+def test_every_ranked_row_has_a_rank_interval_that_holds_its_rank_and_a_chance_of_being_best(tmp_path: Path) -> None:
+    (board,) = _boards(tmp_path, {"protocol": THREE_SEEDS})
+    for row in board.rows:
+        assert 1 <= (row.rank_low or 0) <= (row.rank or 0) <= (row.rank_high or 0) <= 4
+    assert sum(row.p_best or 0 for row in board.rows) == pytest.approx(1)
+    frame = board.to_frame().set_index("model")
+    assert frame.loc["vit_b16", "rank_low"] == frame.loc["vit_b16", "rank_high"] == 4
+    assert frame.loc["vit_b16", "p_best"] == 0
+
+
+def test_curves_hold_every_size_and_the_same_draws_for_all_rows(tmp_path: Path) -> None:
+    (board,) = _boards(tmp_path, {"protocol": THREE_SEEDS})
+    assert [curve.name for curve in board.curves] == [row.name for row in board.rows]
+    for row, curve in zip(board.rows, board.curves, strict=True):
+        assert curve.sizes.tolist() == list(board.train_sizes)
+        assert curve.values.tolist() == [point.value for point in row.points]
+        assert curve.seeds == 3
+        assert curve.replicates is not None
+        assert curve.replicates.shape == (3, 1000)
+        assert curve.replicates.mean(axis=1) == pytest.approx(curve.values, abs=0.01)
+        spread = np.array([(p.high or 0) - (p.low or 0) for p in row.points])
+        assert (4 * curve.replicates.std(axis=1) < 1.5 * spread).all()
+
+
+def test_a_row_that_lacks_the_largest_size_is_compared_at_the_others(tmp_path: Path) -> None:
+    (board,) = _boards(tmp_path, {"models": (Fake("resnet18", 0.99, fails=((2, 0),)), *CANONICAL_FAKES)})
+    small, _, large = board.pairs.at
+    assert small.names == tuple(row.name for row in board.rows)
+    assert small.names[-1] == "resnet18"
+    assert "resnet18" not in large.names
+    assert [curve.sizes.tolist() for curve in board.curves if curve.name == "resnet18"] == [[129, 388]]
+
+
+def test_the_detectable_difference_is_the_median_over_the_pairs_at_the_largest_size(tmp_path: Path) -> None:
+    (board,) = _boards(tmp_path, {})
+    assert board.detectable == pytest.approx(np.median([pair.detectable for pair in board.pairs.listed(1293)]))
+    (alone,) = _boards(tmp_path / "alone", {"models": (Fake("resnet18"),)})
+    assert alone.detectable is None
+    assert (alone.rows[0].rank_low, alone.rows[0].rank_high, alone.rows[0].p_best) == (1, 1, 1.0)
+
+
 def test_data_protocol_hardware_threads_and_precision_are_never_mixed(tmp_path: Path) -> None:
     others = [
         {"protocol": replace(PRESETS["quick"], lr=1e-3)},
@@ -216,6 +299,9 @@ def test_a_row_without_predictions_is_not_compared_and_has_no_interval_over_seed
     assert row.rank is None
     assert row.top1 is not None
     assert (row.top1.method, row.top1.low) == ("none", None)
+    assert row.name not in {curve.name for curve in board.curves}
+    assert all(row.name not in found.names for found in board.pairs.at)
+    assert (row.rank_low, row.p_best) == (None, None)
     assert any("no per-image predictions" in note.long for note in row.notes)
 
 

@@ -1,4 +1,4 @@
-"""Building the report from records: the texts, and the pictures apart.
+"""Building the report from records: the texts, the pictures apart, and a large board's statistics.
 
 `python -m pytest tests/benchmarks/test_report.py --benchmark-enable -m 'slow or not slow'`
 """
@@ -15,6 +15,7 @@ from bench.analysis.board import build_board
 from bench.protocol import PRESETS
 from bench.report.write import write_pictures, write_texts
 from bench.store import load_records
+from tests.benchmarks.large_study import large_study
 from tests.samples import make_study
 
 
@@ -39,3 +40,11 @@ def test_pictures_of_the_report(results: Path, tmp_path: Path, benchmark: Any) -
     boards = build_board(load_records(results))
     benchmark.pedantic(write_pictures, args=(boards, tmp_path), rounds=3, warmup_rounds=1)
     assert list(tmp_path.rglob("*.png"))
+
+
+@pytest.mark.slow
+def test_statistics_of_1300_models_five_sizes_and_three_seeds(benchmark: Any) -> None:
+    records = large_study(1300)
+    (board,) = benchmark.pedantic(build_board, args=(records,), rounds=1)
+    assert len(board.rows) == len(board.curves) == 1300
+    assert all(found.seeds[0, 1] == 3 for found in board.pairs.at)

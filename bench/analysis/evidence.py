@@ -1,0 +1,82 @@
+"""Which test image each run of a board gets right, for all runs that saw the same test images in the same order."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.analysis.hits import Hits
+from bench.analysis.intervals import image_counts
+from bench.analysis.rows import Row
+from bench.records import RunRecord
+from bench.store import Records
+
+_ROUNDING = 1e-6
+
+
+class Evidence:
+    """The predictions of a board's runs at all train sizes, reduced to a bit per image."""
+
+    def __init__(self, records: Records, rows: Sequence[Row]) -> None:
+        self._packed: dict[str, NDArray[np.uint8]] = {}
+        self.misaligned: set[str] = set()
+        self.images = 0
+        images: dict[str, tuple[str, int]] = {}
+        for row in rows:
+            for run in row.runs:
+                self._load(records, run, images)
+        if images:
+            shared = Counter(images.values()).most_common(1)[0][0]
+            self.images = shared[1]
+            self.misaligned = {run for run, found in images.items() if found != shared}
+            self._packed = {run: hits for run, hits in self._packed.items() if run not in self.misaligned}
+
+    def _load(self, records: Records, run: RunRecord, images: dict[str, tuple[str, int]]) -> None:
+        """Keep a run's hits and the digest of its images, if there are predictions and they are those of its record."""
+        try:
+            arrays = records.predictions(run.id, ("index", "label", "prediction"))
+            index, label, prediction = arrays["index"], arrays["label"], arrays["prediction"]
+        except KeyError:
+            return
+        if not index.shape == label.shape == prediction.shape or run.test is None:
+            return
+        hits = np.asarray(prediction == label)
+        if len(hits) != run.test.n or abs(float(hits.mean()) - run.test.top1) > _ROUNDING:
+            return
+        digest = hashlib.sha256(np.ascontiguousarray(index, dtype=np.int64).tobytes())
+        digest.update(np.ascontiguousarray(label, dtype=np.int64).tobytes())
+        images[run.id] = digest.hexdigest(), len(hits)
+        self._packed[run.id] = np.packbits(hits)
+
+    @cached_property
+    def counts(self) -> NDArray[np.uint8]:
+        """How often each test image is in each bootstrap draw, the same for all rows and train sizes."""
+        return image_counts(self.images)
+
+    def usable(self, runs: Sequence[RunRecord]) -> dict[int, str]:
+        """Run id by seed, of the runs that can be compared, by ascending seed."""
+        return {run.cell.seed: run.id for run in sorted(runs, key=lambda r: r.cell.seed) if run.id in self._packed}
+
+    def correct(self, ids: Sequence[str]) -> NDArray[np.bool_]:
+        """Whether each of some runs gets each image right, bool [runs, images]."""
+        packed = np.stack([self._packed[run] for run in ids])
+        return np.unpackbits(packed, axis=-1, count=self.images).astype(np.bool_)
+
+    def at(self, size: int, rows: Sequence[Row]) -> Hits | None:
+        """The hits at one train size of those rows that can be compared there, in their order; None for none."""
+        found = {row.name: ids for row in rows if (ids := self.usable(row.of_size(size)))}
+        if not found:
+            return None
+        seeds = tuple(sorted({seed for ids in found.values() for seed in ids}))
+        packed = np.zeros((len(found), len(seeds), (self.images + 7) // 8), dtype=np.uint8)
+        present = np.zeros((len(found), len(seeds)), dtype=np.bool_)
+        for k, ids in enumerate(found.values()):
+            for j, seed in enumerate(seeds):
+                if seed in ids:
+                    packed[k, j], present[k, j] = self._packed[ids[seed]], True
+        return Hits(tuple(found), seeds, self.images, packed, present)
