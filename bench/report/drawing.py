@@ -61,10 +61,11 @@ def names_near(axes: Axes, spots: Sequence[Spot]) -> None:
             axes.plot([spot.x, end[0]], [spot.y, end[1]], color=spot.colour, linewidth=0.7, zorder=2)
 
 
-def names_at_the_right(axes: Axes, ends: Sequence[End], *, widest: float = 0.0) -> None:
+def names_at_the_right(axes: Axes, ends: Sequence[End], *, widest: float = 0.0, until: float = 0.95) -> None:
     """Names in a column right of the axes, level with where each line ends, with a thin line to it.
 
-    The axes are narrowed to make room: for these names, or for `widest` (a fraction of the figure) if that is more.
+    The axes are made as wide as leaves room up to `until` (a fraction of the figure): for these names, or for
+    `widest` (likewise a fraction) if that is more.
     """
     figure = axes.figure
     figure.set_dpi(PNG_DPI)
@@ -72,7 +73,7 @@ def names_at_the_right(axes: Axes, ends: Sequence[End], *, widest: float = 0.0) 
     texts = [axes.text(0, 0, end.name, fontsize=LABEL_PT, color=end.ink, va="center") for end in ends]
     room = max(widest, *(t.get_window_extent().width / figure.bbox.width for t in texts))
     left, bottom, _, height = axes.get_position().bounds
-    axes.set_position((left, bottom, max(0.35, 0.95 - room - left), height))
+    axes.set_position((left, bottom, max(0.35 * (until - left), until - room - left), height))
     at = [axes.transData.transform((end.x, end.y)) for end in ends]
     window = axes.get_window_extent()
     levels = spread([y for _, y in at], 1.25 * LABEL_PT * em, window.y0, window.y1)
