@@ -3,52 +3,55 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from bench.analysis.board import Board
-from bench.analysis.rows import Note, Row
-from bench.report.cost_words import doubt
+from bench.analysis.budget import UnderBudget
+from bench.analysis.mistakes import Mistakes
+from bench.report.budget_section import budget_section
+from bench.report.folded import folded
+from bench.report.front_section import STAR_MEANS
+from bench.report.main_table import STAR, Line, MainTable, main_table
 from bench.report.sections import sections
-from bench.report.stamp import caveat, commands, stamp, takeaway, title
-from bench.report.words import (
-    NOTHING,
-    link,
-    percent,
-    pipe_table,
-    plain,
-    significant,
-    superscript,
-    text_table,
-    with_interval,
-)
+from bench.report.stamp import caveat, commands, detectable, short_stamp, stamp, takeaway, title
+from bench.report.words import code_block, link, listing, pipe_table, plain, plural, superscript, text_table, unbroken
 
 WIDTH = 110
 """Columns of a terminal that the printed table keeps to."""
-_RIGHT = (0, 4, 5, 6, 7, 8, 9)
-_NBSP = "\u00a0"
-_DISPENSABLE = (2, 9)
+_DISPENSABLE = ("train img/s", "family")
 _NAME_WIDTH, _NOTES_WIDTH = 24, 20
+_OPEN_NOTES = 12
+"""Notes up to which they stand open below the table; more are folded."""
 
 
 def leaderboard(
-    boards: Sequence[Board], pictures: Sequence[str], command: str = "", problems: Sequence[str] = ()
+    boards: Sequence[Board],
+    pictures: Sequence[str],
+    command: str = "",
+    problems: Sequence[str] = (),
+    budgets: Sequence[UnderBudget] = (),
+    mistakes: Mapping[str, Mistakes] = MappingProxyType({}),
 ) -> str:
     """The whole of `leaderboard.md`. `pictures` is, for each board, the path part below `figures/` and `confusion/`.
 
     `command` is the call that writes the page; it is named where it is none of those that made the runs.
-    `problems` are records that could not be read.
+    `problems` are records that could not be read. `budgets` are boards under a budget that was asked for.
+    `mistakes` are those of a board by its id; a board without them says nothing on agreement and calibration.
     """
+    asked = {found.board.id: budget_section(found) for found in budgets}
     parts = ["# Leaderboard"]
     if not boards:
         parts.append("There is no run yet.")
     if command and not any(command in commands(board) for board in boards):
-        parts.append(f"Page written by:\n\n```sh\n{command}\n```")
+        parts.append(f"Page written by:\n\n{code_block([command])}")
     if len(boards) > 1:
         parts.append(
             f"{len(boards)} boards, the newest first. They differ in data, protocol or machine: "
             "numbers of different boards must not be compared."
         )
-    parts += [_section(board, below) for board, below in zip(boards, pictures, strict=True)]
+    for board, below in zip(boards, pictures, strict=True):
+        parts.append(_section(board, below, asked.get(board.id), mistakes.get(board.id)))
     if problems:
         parts.append("## Records left out\n\n" + "\n".join(f"- {plain(problem)}" for problem in problems))
     return "\n\n".join(parts) + "\n"
@@ -56,107 +59,110 @@ def leaderboard(
 
 def terminal_table(board: Board) -> str:
     """A board as plain text of about `WIDTH` columns, without colours: title, table, notes, takeaway."""
-    notes = [f"{superscript(number)} {_note_line(*item)}" for item, number in _numbered(board)]
-    said = [title(board), _fitted(board), *([wrap(notes)] if notes else []), wrap([takeaway(board)])]
-    if (warning := caveat(board)) is not None:
-        said.append(wrap([warning]))
+    table = main_table(board)
+    said = [title(board), _fitted(table), *([wrap(notes)] if (notes := _note_lines(table)) else [])]
+    if table.more:
+        said.append(_more(table))
+    said.append(wrap([takeaway(board)]))
+    said += [wrap([text]) for text in (caveat(board), detectable(board)) if text is not None]
     return "\n\n".join(said) + "\n"
 
 
-def _fitted(board: Board) -> str:
+def _fitted(table: MainTable) -> str:
     """The table in `WIDTH` columns: notes are folded; where little room is left for them, columns are left out."""
-    lines = [[_folded(header) for header in _headers(board)]]
-    lines += [_cells(row, note_numbers(board), board) for row in board.rows]
-    for line in lines:
-        line[1] = textwrap.fill(line[1], _NAME_WIDTH, break_on_hyphens=False)
-    widths = [2 + max(len(text) for line in lines for text in line[k].split("\n")) for k in range(len(lines[0]))]
+    headers = [_on_two_lines(column.header) for column in table.columns]
+    rows = [[*line.cells[:-1], _marks(line)] for line in table.lines]
+    for line, row in zip(table.lines, rows, strict=True):
+        row[1] = textwrap.fill(f"{row[1]}{f' {STAR}' * line.star}", _NAME_WIDTH, break_on_hyphens=False)
+    lines = [headers, *rows]
+    widths = [2 + max(len(text) for line in lines for text in line[k].split("\n")) for k in range(len(headers))]
     shown = list(range(len(widths)))
     if WIDTH - sum(widths[:-1]) < min(widths[-1], _NOTES_WIDTH):
-        shown = [k for k in shown if k not in _DISPENSABLE]
+        shown = [k for k in shown if table.columns[k].header not in _DISPENSABLE]
     room = max(WIDTH - sum(widths[k] for k in shown[:-1]), _NOTES_WIDTH)
-    for line in lines[1:]:
-        line[-1] = textwrap.fill(line[-1], room, break_long_words=False, break_on_hyphens=False)
-    table = [[line[k] for k in shown] for line in lines]
-    return text_table(table[0], table[1:], [place for place, k in enumerate(shown) if k in _RIGHT])
+    fitted: list[list[str]] = []
+    for line, row in zip(table.lines, rows, strict=True):
+        row[-1] = textwrap.fill(row[-1], room, break_long_words=False, break_on_hyphens=False)
+        fitted += [[""] * len(shown)] * line.apart + [[row[k] for k in shown]]
+    right = [place for place, k in enumerate(shown) if table.columns[k].numeric]
+    return text_table([headers[k] for k in shown], fitted, right)
 
 
-def note_numbers(board: Board) -> dict[str, int]:
-    """A number for each distinct note of a board, in order of appearance, by its sentence."""
-    texts = dict.fromkeys(note.long for row in board.rows for note in row.notes)
-    return {text: k for k, text in enumerate(texts, 1)}
-
-
-def _section(board: Board, below: str) -> str:
-    parts = [f"## {plain(title(board))}"]
-    parts.append("\n".join(f"- **{label}**: {plain(text)}" for label, text in stamp(board)))
-    made_by = commands(board)
-    if made_by:
-        parts.append("Made by:\n\n```sh\n" + "\n".join(made_by[-5:]) + "\n```")
+def _section(board: Board, below: str, budget: str | None, mistakes: Mistakes | None) -> str:
+    table = main_table(board)
+    parts = [f"## {plain(title(board))}", _bullets(short_stamp(board))]
+    parts.append(folded("Protocol, data, machine and software in full", _in_full(board)))
     parts.append(f"**{plain(takeaway(board))}**")
     if (warning := caveat(board)) is not None:
         parts.append(f"> {warning}")
-    numbers = note_numbers(board)
-    rows = [_cells(row, numbers, board, linked=True) for row in board.rows]
-    parts.append(pipe_table(_headers(board), rows, right=_RIGHT))
-    if numbers:
-        parts.append(
-            "  \n".join(f"{superscript(number)} {plain(_note_line(*item))}" for item, number in _numbered(board))
-        )
-    return "\n\n".join([*parts, *sections(board, below)])
+    if (smallest := detectable(board)) is not None:
+        parts.append(smallest)
+    parts.append(_pipes(board, table))
+    if table.more:
+        parts.append(_more(table))
+    if table.notes:
+        notes = "  \n".join(plain(line) for line in _note_lines(table))
+        parts.append(notes if len(table.notes) <= _OPEN_NOTES else folded(plural(len(table.notes), "note"), notes))
+    parts.append(_legend(table))
+    if budget is not None:
+        parts.append(budget)
+    return "\n\n".join([*parts, *sections(board, below, mistakes)])
 
 
-def _folded(header: str) -> str:
+def _pipes(board: Board, table: MainTable) -> str:
+    """The table in Markdown; an empty row, which browsers draw thin, tells tiers apart."""
+    rows = []
+    for line in table.lines:
+        path = board.run_dirs.get(line.row.name)
+        cells = list(line.cells)
+        cells[2] = unbroken(cells[2])
+        name = link(line.row.name, f"{path}/") if path else plain(line.row.name)
+        cells[1] = f"{name}{unbroken(f' {STAR}') * line.star}"
+        cells[-1] = plain(_marks(line))
+        rows += [[""] * len(cells)] * line.apart + [cells]
+    numeric = [k for k, column in enumerate(table.columns) if column.numeric]
+    return pipe_table([column.header for column in table.columns], rows, right=numeric)
+
+
+def _legend(table: MainTable) -> str:
+    """What the marks in the table mean."""
+    said = []
+    if any(line.cells[0].endswith("=") for line in table.lines):
+        said.append("`=` behind a rank: several models share it, as they cannot be told apart.")
+    if any(line.star for line in table.lines):
+        said.append(STAR_MEANS)
+    said.append("Speeds are of this machine; `infer img/s` is the model only, on images that lie on the device.")
+    return " ".join(said)
+
+
+def _in_full(board: Board) -> str:
+    made_by = commands(board)
+    text = _bullets(stamp(board))
+    return f"{text}\n\nMade by:\n\n{code_block(made_by[-5:])}" if made_by else text
+
+
+def _bullets(facts: Sequence[tuple[str, str]]) -> str:
+    return "\n".join(f"- **{label}**: {plain(text)}" for label, text in facts)
+
+
+def _more(table: MainTable) -> str:
+    return f"… and {plural(table.more, 'more row')} in leaderboard.csv."
+
+
+def _on_two_lines(header: str) -> str:
     """A header on two lines: `train img/s` → `train`, `img/s`."""
     first, _, rest = header.partition(" [" if "[" in header else " ")
     return f"{first}\n{'[' * ('[' in header)}{rest}"
 
 
-def _headers(board: Board) -> list[str]:
-    return [
-        "rank",
-        "model",
-        "family",
-        "top-1 % [95 % interval]",
-        f"at n={board.train_sizes[0]:,}",
-        "params M",
-        "GMACs",
-        "train img/s",
-        "infer img/s",
-        "seeds",
-        "notes",
-    ]
+def _marks(line: Line) -> str:
+    """The short notes of a row with the numbers of their sentences: `geometry¹, INVALID²`."""
+    return ", ".join(f"{short}{superscript(number)}" for short, number in line.notes)
 
 
-def _cells(row: Row, numbers: dict[str, int], board: Board, linked: bool = False) -> list[str]:
-    path = board.run_dirs.get(row.name)
-    smallest = row.at(row.smallest)
-    marks = [f"{note.short}{superscript(numbers[note.long])}" for note in row.notes]
-    return [
-        str(row.rank) if row.rank is not None else NOTHING,
-        link(row.name, f"{path}/") if linked and path else plain(row.name) if linked else row.name,
-        row.info.family if row.info else NOTHING,
-        with_interval(row.top1).replace(" ", _NBSP if linked else " "),
-        percent(smallest.value if smallest else None),
-        significant(row.params / 1e6 if row.params is not None else None),
-        significant(row.macs / 1e9 if row.macs is not None else None),
-        significant(row.train_img_per_s),
-        significant(row.inference_img_per_s) + doubt(row.profile.inference if row.profile else None),
-        str(len(row.top1.per_seed)) if row.top1 else NOTHING,
-        ", ".join(marks),
-    ]
-
-
-def _numbered(board: Board) -> list[tuple[tuple[Note, list[str]], int]]:
-    """Each distinct note with the rows that have it, and its number."""
-    found: dict[str, tuple[Note, list[str]]] = {}
-    for row in board.rows:
-        for note in row.notes:
-            found.setdefault(note.long, (note, []))[1].append(row.name)
-    return [(item, k) for k, item in enumerate(found.values(), 1)]
-
-
-def _note_line(note: Note, names: Sequence[str]) -> str:
-    return f"{', '.join(names)}: {note.long}"
+def _note_lines(table: MainTable) -> list[str]:
+    """The sentence of every note with its number and the rows that have it."""
+    return [f"{superscript(k)} {listing(names)}: {note.long}" for k, (note, names) in enumerate(table.notes, 1)]
 
 
 def wrap(lines: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bench.analysis.board import Board
 from bench.analysis.rows import Row
 from bench.records import Environment
-from bench.report.words import listing, p_value, percent, plural, setting
+from bench.report.words import listing, percent, plural, setting
 
 LIBRARIES = ("torch", "timm")
 """Libraries named in the stamp; the records have them all."""
@@ -19,8 +19,27 @@ def title(board: Board) -> str:
     return f"{board.data.dataset} · {board.preset} · {board.key.hardware}{threads}, {board.key.precision}"
 
 
+def short_stamp(board: Board) -> list[tuple[str, str]]:
+    """(label, text) of what a reader needs before the table; the title names the machine, `stamp` has it all."""
+    p, data = board.protocol.get, board.data
+    sizes = f"{plural(len(board.train_sizes), 'train size')} ({_from_to(board.train_sizes)} images)"
+    seeds = f"{plural(len(board.seeds), 'seed')} ({', '.join(map(str, board.seeds))})"
+    known = [f"{data.dataset}, {len(data.classes):,} classes, {plural(data.n_test, 'test image')}"]
+    if data.duplicates_train_test:
+        known.append(f"{plural(data.duplicates_train_test, 'test image')} also in train")
+    if data.n_corrupt:
+        known.append(f"{plural(data.n_corrupt, 'corrupt image')} skipped")
+    return [
+        (
+            "Protocol",
+            f"{board.preset} {board.key.protocol_id[:8]}, {_budget(board)}, {p('img_size')} px, {sizes}, {seeds}",
+        ),
+        ("Data", "; ".join(known)),
+    ]
+
+
 def stamp(board: Board) -> list[tuple[str, str]]:
-    """(label, text) of every fact a reader needs to judge the table by."""
+    """(label, text) of every fact that the numbers depend on."""
     return [
         ("Protocol", _protocol(board)),
         ("Data", _data(board)),
@@ -46,6 +65,17 @@ def caveat(board: Board) -> str | None:
     return "Exploratory: two seeds, from which the spread over seeds is hardly known; intervals are wide accordingly."
 
 
+def detectable(board: Board) -> str | None:
+    """Which difference this board could have seen at all; None where no two rows can be compared."""
+    if board.detectable is None:
+        return None
+    size = plural(board.train_sizes[-1], "training image")
+    return (
+        f"Minimum detectable difference: {100 * board.detectable:.1f} points at {size} (median over pairs). A true "
+        "difference smaller than that is missed more than once in five."
+    )
+
+
 def takeaway(board: Board) -> str:
     """One sentence that says who is ahead and who cannot be told apart."""
     ranked = [row for row in board.rows if row.rank is not None]
@@ -61,18 +91,19 @@ def takeaway(board: Board) -> str:
         return f"At {size} {scores} is the only model with a result."
     if len(first) == len(ranked):
         return f"At {size} none of the {len(ranked)} models can be told apart from the best: {scores}."
-    following = f"next is {behind[0].name}, {_gap(behind[0])}"
+    following = f"next is {behind[0].name}, {_gap(behind[0], first[0], board)}"
     if len(first) == 1:
         return f"At {size} {scores} is first; {following}."
     return f"At {size} {scores} share first place and cannot be told apart; {following}."
 
 
-def _gap(row: Row) -> str:
-    found = row.comparison
-    if found is None or found.difference is None:
+def _gap(row: Row, first: Row, board: Board) -> str:
+    """How far a row is behind the first one, by their paired comparison."""
+    found = board.pairs.between(first.name, row.name, board.train_sizes[-1])
+    if found is None:
         return f"with {percent(_value(row))} %"
-    p = p_value(found.p_holm)
-    return f"{-100 * found.difference:.1f} points behind {found.best} (p {p if '<' in p else f'= {p}'})"
+    low, high = (f"{100 * end:.1f}" for end in (found.low, found.high))
+    return f"{100 * found.difference:.1f} points behind {first.name} (95 % interval {low} to {high})"
 
 
 def _value(row: Row) -> float | None:
@@ -88,11 +119,10 @@ def _protocol(board: Board) -> str:
     tried = f"{p('lr_trials')} learning rates around {setting(p('lr'))} tried on dev for every model"
     if p("lr_trials") == 1:
         tried = f"learning rate {setting(p('lr'))}, not tuned"
-    budget = f"{p('epochs'):g} epochs" if p("epochs") else f"{plural(p('samples_seen') or 0, 'image')} seen"
     sizes = ", ".join(f"{size:,}" for size in board.train_sizes)
     parts = [
         f"{board.preset} {board.key.protocol_id[:8]}",
-        f"{budget} per run at every train size",
+        f"{_budget(board)} per run at every train size",
         f"batch {p('batch_size')}, AdamW, weight decay {setting(p('weight_decay'))}",
         f"warm-up {100 * (p('warmup_fraction') or 0):.0f} %, cosine to zero, clipping {setting(p('clip_grad'))}",
         f"label smoothing {setting(p('smoothing'))}, dropout {setting(p('drop'))}, drop-path {setting(p('drop_path'))}",
@@ -105,6 +135,15 @@ def _protocol(board: Board) -> str:
         f"{'seed' if len(board.seeds) == 1 else 'seeds'} {', '.join(map(str, board.seeds))}",
     ]
     return "; ".join(parts)
+
+
+def _budget(board: Board) -> str:
+    p = board.protocol.get
+    return f"{p('epochs'):g} epochs" if p("epochs") else f"{plural(p('samples_seen') or 0, 'image')} seen"
+
+
+def _from_to(sizes: Sequence[int]) -> str:
+    return f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
 
 
 def _data(board: Board) -> str:

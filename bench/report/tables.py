@@ -48,6 +48,7 @@ def _board(board: Board) -> dict[str, Any]:
         "train_sizes": list(board.train_sizes),
         "seeds": list(board.seeds),
         "guessing_level": board.guessing_level,
+        "detectable": board.detectable,
         "protocol": board.protocol,
         "data": board.data.model_dump(mode="json"),
         "rows": [{**line, **_depth(row, board)} for line, row in zip(table(board.rows), board.rows, strict=True)],

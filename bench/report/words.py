@@ -81,6 +81,18 @@ def plain(text: str) -> str:
     return re.sub(r"(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])", r"\\_", escaped)
 
 
+def unbroken(text: str) -> str:
+    """The same with spaces that no browser breaks a line at."""
+    return text.replace(" ", "\u00a0")
+
+
+def code_block(lines: Sequence[str], language: str = "sh") -> str:
+    """Lines as a block of code that none of them can end."""
+    shown = [" ".join(line.split("\n")) for line in lines]
+    ticks = max([2, *(len(run) for line in shown for run in re.findall("`+", line))]) + 1
+    return "\n".join([f"{'`' * ticks}{language}", *shown, "`" * ticks])
+
+
 def link(text: str, path: str) -> str:
     """A Markdown link to a file below the board."""
     return f"[{plain(text)}]({quote(path)})"

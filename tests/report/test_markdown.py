@@ -12,9 +12,12 @@ from markdown_it import MarkdownIt
 
 from bench import build_board, load_records
 from bench.analysis.board import Board
+from bench.analysis.mistakes import mistakes_of
 from bench.protocol import PRESETS
+from bench.report.confusion_figures import confusion_picture_names
 from bench.report.markdown import WIDTH, leaderboard, terminal_table
 from bench.report.stamp import caveat, takeaway
+from bench.store import Store
 from tests.cost_samples import make_timing
 from tests.samples import CANONICAL_FAKES, ENVIRONMENT, Fake, make_study
 
@@ -32,11 +35,23 @@ def _page(board: Board, command: str = "") -> str:
     return leaderboard([board], [""], command)
 
 
-def _cells(page: str) -> list[list[str]]:
-    """The main table's body, cell by cell, as a browser shows it."""
+def _lines(page: str) -> list[list[str]]:
+    """The main table's body, cell by cell, as a browser shows it, gaps between tiers included."""
     table = MARKDOWN.render(page).partition("<table>")[2].partition("</table>")[0]
     rows = re.findall(r"<tr>(.*?)</tr>", table.partition("<tbody>")[2], re.DOTALL)
     return [[re.sub("<[^>]+>", "", c) for c in re.findall(r"<td.*?>(.*?)</td>", row, re.DOTALL)] for row in rows]
+
+
+def _cells(page: str) -> list[list[str]]:
+    """The same without the gaps."""
+    return [line for line in _lines(page) if any(line)]
+
+
+def _folded(page: str, summary: str) -> str:
+    """What opens below a line that starts with `summary`."""
+    found = re.search(rf"<summary>{re.escape(summary)}[^<]*</summary>\n\n(.*?)\n\n</details>", page, re.DOTALL)
+    assert found is not None, summary
+    return found.group(1)
 
 
 def test_the_stamp_names_everything_that_a_number_depends_on(tmp_path: Path) -> None:
@@ -65,15 +80,101 @@ def test_the_stamp_names_everything_that_a_number_depends_on(tmp_path: Path) -> 
         assert part in stamp, part
 
 
-def test_the_table_has_at_most_eleven_columns_and_links_each_model_to_its_runs(tmp_path: Path) -> None:
+def test_before_the_table_stands_only_what_is_short(tmp_path: Path) -> None:
+    page = _page(_board(tmp_path, protocol=THREE_SEEDS, n_corrupt=2, duplicates_train_test=12))
+    before = re.sub("<details>.*?</details>", "", page.partition("| rank")[0], flags=re.DOTALL)
+    assert len(before) < 1000
+    for part in ("1,280 images seen", "3 train sizes (129 to 1,293 images)", "3 seeds (0, 1, 2)", "10 classes",
+                 "360 test images", "12 test images also in train", "2 corrupt images", "Test CPU, 2 threads, fp32",
+                 "Minimum detectable difference: "):  # fmt: skip
+        assert part in before, part
+
+
+def test_the_table_has_at_most_ten_columns_and_links_each_model_to_its_runs(tmp_path: Path) -> None:
     board = _board(tmp_path)
     page = _page(board)
     rows = _cells(page)
-    assert {len(row) for row in rows} == {11}
-    assert [row[1] for row in rows] == [row.name for row in board.rows]
-    folders = re.findall(r"\]\((runs/[^)]+)\)", page)
+    assert {len(row) for row in rows} == {10}
+    assert [row[1].removesuffix("\u00a0★") for row in rows] == [row.name for row in board.rows]
+    folders = re.findall(r"\]\((runs/[^)]+)\)", page.partition("### Figures")[0])
     assert len(folders) == 4
     assert all((tmp_path / folder).is_dir() for folder in folders)
+
+
+def test_a_single_train_size_is_not_shown_twice(tmp_path: Path) -> None:
+    board = _board(tmp_path, protocol=replace(PRESETS["quick"], train_sizes=(1.0,)))
+    assert {len(row) for row in _cells(_page(board))} == {9}
+    assert "at n=" not in _page(board)
+
+
+def test_a_shared_rank_is_seen_at_once_and_a_gap_tells_its_tier_from_others(tmp_path: Path) -> None:
+    fakes = (Fake("a", 0.95), Fake("b", 0.95), Fake("c", 0.7), Fake("d", 0.5))
+    page = _page(_board(tmp_path, models=fakes, n_test=2000))
+    assert [line[0] for line in _lines(page)] == ["1=", "1=", "", "3", "4"]
+    assert "`=` behind a rank" in page
+    clear = _page(_board(tmp_path / "clear", models=fakes[1:], n_test=2000))
+    assert [line[0] for line in _lines(clear)] == ["1", "2", "3"]
+    assert "`=` behind a rank" not in clear
+
+
+def test_a_star_marks_those_that_nobody_beats_at_the_same_or_less_compute(tmp_path: Path) -> None:
+    fakes = (Fake("good", 0.95, macs=10**9), Fake("poor", 0.6, macs=2 * 10**9), Fake("cheap", 0.5, macs=10**7))
+    board = _board(tmp_path, models=fakes, n_test=2000)
+    page = _page(board)
+    assert [line[1] for line in _cells(page)] == ["good\u00a0★", "poor", "cheap\u00a0★"]
+    assert "★: no other model" in page
+    assert re.findall(r"(\w+) ★", terminal_table(board)) == ["good", "cheap"]
+
+
+def test_of_a_very_long_board_the_page_and_the_terminal_show_the_best_and_say_where_the_rest_is(tmp_path: Path) -> None:
+    board = _board(tmp_path, models=(Fake("a"), Fake("b", 0.6)))
+    long = replace(board, rows=board.rows * 130)
+    for text in (_page(long), terminal_table(long)):
+        assert "… and 60 more rows in leaderboard.csv" in text
+    assert len(_cells(_page(long))) == 200
+    assert len(_page(long)) < 400_000
+
+
+def test_many_notes_are_folded_and_few_are_not(tmp_path: Path) -> None:
+    fakes = [Fake(f"m{k:02d}", 0.9 - k / 50, degenerate=(f"reason {k}",)) for k in range(13)]
+    few, many = _page(_board(tmp_path / "few", models=fakes[:12])), _page(_board(tmp_path / "many", models=fakes))
+    assert "reason 11" in _folded(many, "13 notes")
+    assert "12 notes" not in few
+    assert "reason 11" in few.partition("### Figures")[0]
+
+
+def test_what_is_folded_is_read_as_markdown_and_every_block_is_closed(tmp_path: Path) -> None:
+    page = _page(_board(tmp_path, protocol=THREE_SEEDS))
+    assert page.count("<details>") == page.count("</details>") == page.count("<summary>") >= 8
+    assert not re.search(r"</summary>\n(?!\n)|[^\n]\n</details>", page)
+    html = MARKDOWN.render(page)
+    assert "|" not in re.sub(r"<code.*?</code>", "", html, flags=re.DOTALL)
+
+
+def test_every_part_of_the_page_has_its_place(tmp_path: Path) -> None:
+    board = _board(tmp_path, protocol=THREE_SEEDS, models=(*CANONICAL_FAKES, Fake("x", 0.5, fails=((0, 0),))))
+    page = leaderboard([board], [""], mistakes={board.id: mistakes_of(board, Store(tmp_path))})
+    told = re.findall(r"<summary>([\w -]+)|^(### Figures|\| rank)", page, re.MULTILINE)
+    assert [one or other for one, other in told] == [
+        "Protocol", "| rank", "### Figures", "How ranks are decided", "All pairs", "Every train size and seed",
+        "Data efficiency", "Trade-offs", "Learning rates", "Cost", "Confusions", "Agreement and calibration",
+        "Where each model starts from", "Failed", "Published numbers",
+    ]  # fmt: skip
+    assert "<summary>Agreement" not in _page(board)
+
+
+def test_matrices_are_linked_only_where_they_are_drawn(tmp_path: Path) -> None:
+    board = _board(tmp_path, models=[Fake(f"m{k:02d}", 0.9 - k / 50) for k in range(25)])
+    assert set(re.findall(r"confusion/(\w+)\.svg", _page(board))) == set(confusion_picture_names(board))
+    assert len(set(re.findall(r"confusion/(\w+)\.csv", _page(board)))) == 25
+
+
+def test_the_rule_of_the_ranks_and_how_sure_each_is_stand_on_the_page(tmp_path: Path) -> None:
+    board = _board(tmp_path, protocol=THREE_SEEDS)
+    text = _folded(_page(board), "How ranks are decided")
+    assert "opens a tier" in text
+    for row in board.rows:
+        assert re.search(rf"\| {row.name} +\| +{row.rank} \| +{row.rank_low}–{row.rank_high} \|", text), row.name
 
 
 def test_one_seed_is_called_exploratory_and_its_intervals_test_set_uncertainty_only(tmp_path: Path) -> None:
@@ -88,7 +189,10 @@ def test_one_seed_is_called_exploratory_and_its_intervals_test_set_uncertainty_o
 
 def test_the_takeaway_names_the_winner_or_the_tie(tmp_path: Path) -> None:
     clear = _board(tmp_path / "a", models=(Fake("a", 0.95), Fake("b", 0.7)))
-    assert re.search(r"a \(9\d\.\d %\) is first; next is b, \d\d\.\d points behind a \(p < 0.001\)", takeaway(clear))
+    assert re.search(
+        r"a \(9\d\.\d %\) is first; next is b, \d\d\.\d points behind a \(95 % interval \d\d\.\d to \d\d\.\d\)",
+        takeaway(clear),
+    )
     tied = _board(tmp_path / "b", models=(Fake("a", 0.9), Fake("b", 0.9), Fake("c", 0.5)))
     assert re.search(
         r"[ab] \(.*\) and [ab] \(.*\) share first place and cannot be told apart; next is c", takeaway(tied)
@@ -105,7 +209,7 @@ def test_the_takeaway_names_the_winner_or_the_tie(tmp_path: Path) -> None:
 
 def test_the_sweep_of_every_model_is_printed_with_its_choice_and_a_flag_at_the_edge(tmp_path: Path) -> None:
     page = _page(_board(tmp_path))
-    sweep = page.partition("### Learning rates")[2].partition("###")[0]
+    sweep = _folded(page, "Learning rates")
     assert sweep.count("**0.500**") == 4
     assert "Of two rates each is at the edge of the grid" in sweep
     three = replace(PRESETS["quick"], lr_trials=3)
@@ -118,7 +222,7 @@ def test_the_sweep_of_every_model_is_printed_with_its_choice_and_a_flag_at_the_e
 
 def test_every_seed_of_every_size_is_printed(tmp_path: Path) -> None:
     board = _board(tmp_path, protocol=THREE_SEEDS)
-    section = _page(board).partition("### Every train size and seed")[2].partition("###")[0]
+    section = _folded(_page(board), "Every train size and seed")
     for row in board.rows:
         for point in row.points:
             values = [f"{100 * point.per_seed[seed]:.1f}" for seed in (0, 1, 2)]
@@ -149,15 +253,15 @@ def test_an_invalid_throughput_says_so_in_its_cell_with_the_reason_below_and_in_
     board = _board(tmp_path, models=(Fake("a", 0.9, cost=(("inference", doubtful),)), Fake("b", 0.6)))
     page = _page(board)
     first, second = _cells(page)
-    assert first[8] == "500 INVALID"
-    assert second[8] == "800"
+    assert first[7] == "500 INVALID"
+    assert second[7] == "800"
     assert "a: INVALID, not to be relied on: inference: drifted by +9.0 %." in page
     assert "500 INVALID" in terminal_table(board)
 
 
 def test_the_cost_section_has_speeds_with_intervals_memory_and_the_way_to_more(tmp_path: Path) -> None:
     page = _page(_board(tmp_path, models=(Fake("a"),)))
-    section = page.partition("### Cost")[2].partition("###")[0]
+    section = _folded(page, "Cost")
     assert "Inference in fp32, training step in fp32, channels last." in section
     assert "800 [795–804]" in section
     assert "[costs.md](costs.md)" in section
@@ -169,7 +273,7 @@ def test_the_cost_section_has_speeds_with_intervals_memory_and_the_way_to_more(t
 def test_a_board_without_any_cost_has_no_cost_section(tmp_path: Path) -> None:
     make_study(tmp_path, models=(Fake("a"),))
     next(tmp_path.glob("profiles/*/record.json")).unlink()
-    assert "### Cost" not in _page(build_board(load_records(tmp_path))[0])
+    assert "<summary>Cost" not in _page(build_board(load_records(tmp_path))[0])
 
 
 def test_boards_of_different_groups_are_sections_of_their_own_and_never_mixed(tmp_path: Path) -> None:
@@ -189,7 +293,7 @@ def test_a_model_or_class_named_like_markup_shows_as_text(tmp_path: Path) -> Non
     board = _board(tmp_path, models=(Fake(evil), Fake("b", 0.6)), classes=[f"{evil}{k}" for k in range(10)])
     html = MARKDOWN.render(_page(board))
     assert "<script" not in html
-    assert {len(row) for row in _cells(_page(board))} == {11}
+    assert {len(row) for row in _cells(_page(board))} == {10}
     assert any("alert(1)" in row[1] for row in _cells(_page(board)))
 
 

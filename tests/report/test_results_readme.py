@@ -14,6 +14,7 @@ from bench.analysis.costs import build_costs
 from bench.analysis.table import COLUMNS
 from bench.report.cost_figures import COST_FIGURES
 from bench.report.cost_tables import costs_json
+from bench.report.pairs_section import PAIR_COLUMNS
 from bench.report.tables import boards_json
 from tests.samples import make_study
 
@@ -68,6 +69,10 @@ def test_every_group_of_fields_that_records_are_made_of_has_a_section() -> None:
 
 def test_every_column_of_the_table_is_explained() -> None:
     assert set(COLUMNS) <= _explained("## `leaderboard.csv`")
+
+
+def test_every_column_of_the_pairs_is_explained() -> None:
+    assert set(PAIR_COLUMNS) <= _explained("## `pairs.csv`")
 
 
 def test_every_field_of_the_board_json_is_explained(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from markdown_it import MarkdownIt
 
 from bench.analysis.rows import Point
 from bench.report.words import (
+    code_block,
     link,
     listing,
     p_value,
@@ -19,6 +20,7 @@ from bench.report.words import (
     points,
     significant,
     superscript,
+    unbroken,
     with_interval,
 )
 
@@ -66,3 +68,12 @@ def test_any_text_shows_as_itself_inside_a_table(text: str) -> None:
 def test_a_link_survives_a_name_full_of_markup() -> None:
     html = MARKDOWN.render(link("a]b|<i>", "runs/a b(1)/"))
     assert html == '<p><a href="runs/a%20b%281%29/">a]b|&lt;i&gt;</a></p>\n'
+
+
+def test_no_line_ends_the_block_of_code_it_stands_in() -> None:
+    html = MARKDOWN.render(code_block(["python x ```", "```\n<b>", "````"]))
+    assert html == '<pre><code class="language-sh">python x ```\n``` &lt;b&gt;\n````\n</code></pre>\n'
+
+
+def test_an_unbroken_text_has_no_space_to_break_at() -> None:
+    assert unbroken("−0.8 to +3.9") == "−0.8\u00a0to\u00a0+3.9"
