@@ -40,6 +40,8 @@ from bench.records import SCHEMA_VERSION, CellSpec, RunRecord
 RECORD = "record.json"
 PREDICTIONS = "predictions.npz"
 THUMBNAILS = "thumbnails.npz"
+_IN_COMMON = ("index", "label")
+"""Arrays of the predictions that are the same in all runs of a board."""
 _SHARED = ("protocol", "data", "environment")
 """Fields of a record that are the same in all records of one call."""
 _LATEST = 8
@@ -226,11 +228,12 @@ class Records:
     """Folder of each record id, relative to `root`."""
     devices: list[DeviceRecord] = field(default_factory=list)
     """What each device can do at best."""
+    _in_common: dict[tuple[str, int, int], NDArray[np.generic]] = field(default_factory=dict, repr=False, compare=False)
 
     def predictions(self, run_id: str, names: Collection[str] | None = None) -> dict[str, NDArray[np.generic]]:
         """Arrays of one run's `predictions.npz`, or only those in `names`; raises KeyError where there are none."""
         try:
-            return _arrays(self.root / self.folders[run_id] / PREDICTIONS, names)
+            return _arrays(self.root / self.folders[run_id] / PREDICTIONS, names, self._in_common)
         except (OSError, ValueError) as error:
             raise KeyError(run_id) from error
 
@@ -288,11 +291,32 @@ def _packed(arrays: Mapping[str, NDArray[np.generic]]) -> bytes:
     return buffer.getvalue()
 
 
-def _arrays(path: Path, names: Collection[str] | None) -> dict[str, NDArray[np.generic]]:
-    """Arrays of an `.npz` file, or only those in `names`. Raises OSError where it is missing, ValueError if damaged."""
+def _arrays(
+    path: Path,
+    names: Collection[str] | None,
+    in_common: dict[tuple[str, int, int], NDArray[np.generic]] | None = None,
+) -> dict[str, NDArray[np.generic]]:
+    """Arrays of an `.npz` file, or only those in `names`. Raises OSError where it is missing, ValueError if damaged.
+
+    `in_common` holds the arrays that the runs of a board have in common, by name, CRC-32 and length of the file's
+    member: those are read once, and shared.
+    """
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files if names is None or name in names}
+            found = {}
+            for name in arrays.files:
+                if names is not None and name not in names:
+                    continue
+                if in_common is None or name not in _IN_COMMON:
+                    found[name] = arrays[name]
+                    continue
+                member = arrays.zip.getinfo(f"{name}.npy")
+                key = name, member.CRC, member.file_size
+                if key not in in_common:
+                    in_common[key] = arrays[name]
+                    in_common[key].flags.writeable = False
+                found[name] = in_common[key]
+            return found
     except (EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path} is damaged: {error}") from error
 

@@ -158,6 +158,46 @@ def test_a_missing_predictions_file_is_a_key_error_not_a_crash(tmp_path: Path) -
         records.predictions(make_run().id)
 
 
+def test_predictions_are_found_by_their_cell_whole_or_in_part(tmp_path: Path) -> None:
+    store = Store(tmp_path).open()
+    arrays = {"label": np.arange(3), "prediction": np.arange(3)[::-1].copy()}
+    store.write_run(make_run(), arrays)
+    found = store.predictions(make_run().cell)
+    assert sorted(found) == ["label", "prediction"]
+    assert (found["prediction"] == arrays["prediction"]).all()
+    assert list(store.predictions(make_run().cell, ("label",))) == ["label"]
+    (store.cell_folder(make_run().cell) / "predictions.npz").write_bytes(b"")
+    with pytest.raises(KeyError):
+        store.predictions(make_run().cell)
+
+
+def test_thumbnails_are_kept_by_dataset_and_replaced_as_a_whole(tmp_path: Path) -> None:
+    store = Store(tmp_path).open()
+    rng = np.random.default_rng(0)
+    images = {k: rng.integers(0, 256, (8, 8, 3), dtype=np.uint8) for k in (41, 7)}
+    path = store.write_thumbnails("a" * 64, images)
+    assert path == tmp_path / "images" / ("a" * 12) / "thumbnails.npz"
+    found = store.thumbnails("a" * 64)
+    assert list(found) == [7, 41]
+    assert all((found[k] == images[k]).all() for k in images)
+    assert store.thumbnails("b" * 64) == {}
+    store.write_thumbnails("a" * 64, {7: images[7]})
+    assert list(store.thumbnails("a" * 64)) == [7]
+    store.write_thumbnails("a" * 64, {})
+    assert store.thumbnails("a" * 64) == {}
+
+
+@pytest.mark.parametrize("arrays", [None, {"index": np.arange(2)}, {"index": np.arange(3), "pixels": np.zeros((2, 1))}])
+def test_damaged_or_foreign_thumbnails_count_as_none(tmp_path: Path, arrays: dict[str, np.ndarray] | None) -> None:
+    store = Store(tmp_path).open()
+    path = store.write_thumbnails("a" * 64, {0: np.zeros((2, 2, 1), dtype=np.uint8)})
+    if arrays is None:
+        path.write_bytes(path.read_bytes()[:-30])
+    else:
+        np.savez(path, **arrays)
+    assert store.thumbnails("a" * 64) == {}
+
+
 def test_different_requests_have_different_names_and_equal_ones_the_same() -> None:
     assert cell_id(make_cell()) == cell_id(make_cell())
     names = {cell_id(make_cell(**change)) for change in ({}, {"seed": 1}, {"train_size": 7}, {"precision": "bf16"})}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 from bench.analysis.cost_notes import cost_notes
@@ -152,12 +153,14 @@ class CostBoard:
 
     def ratio(self, quantity: Quantity, model: str, against: str) -> Ratio | None:
         """The ratio of two models; None where they took no turns together."""
-        for found in self.ratios:
-            if found.quantity == quantity and (found.model, found.against) == (model, against):
-                return found
-            if found.quantity == quantity and (found.model, found.against) == (against, model):
-                return found.inverse()
-        return None
+        found = self._ratio_of.get((quantity, model, against))
+        if found is None and (other := self._ratio_of.get((quantity, against, model))) is not None:
+            found = other.inverse()
+        return found
+
+    @cached_property
+    def _ratio_of(self) -> dict[tuple[Quantity, str, str], Ratio]:
+        return {(found.quantity, found.model, found.against): found for found in self.ratios}
 
     def fastest(self, quantity: Quantity) -> CostRow | None:
         """The row with the best valid figure; None where none is valid."""
