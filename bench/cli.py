@@ -9,12 +9,15 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import UsageError
 
 if TYPE_CHECKING:
     from bench.analysis.board import Board
+    from bench.analysis.budget import Budget, UnderBudget
+    from bench.data.info import DataInfo
     from bench.options import Options
     from bench.store import Records
     from bench.study import Plan
@@ -49,6 +52,7 @@ def _main(arguments: list[str]) -> int:
     _log_to_stderr(options.verbosity)
     if options.list_models is not None:
         return _list_models(options)
+    _budget(options)
     if options.report_only:
         return _report_only(options)
     if options.save_baseline is not None or options.check is not None or options.base is not None:
@@ -62,7 +66,7 @@ def _run(options: Options, command: str) -> int:
     from bench.execution.local import execute, prepare_data
     from bench.execution.process import warm_up
     from bench.measure.hardware import detect
-    from bench.store import Store
+    from bench.store import Store, load_records
     from bench.study import make_plan
 
     study = options.study
@@ -87,36 +91,54 @@ def _run(options: Options, command: str) -> int:
             if tally.left:
                 log.warning("--limit reached: %d jobs are left; the same command goes on from there", tally.left)
         code = SOME_FAILED if failed else OK
-        return _report_costs(options, command, plan, code) if study.cost_only else _report(options, command, plan, code)
+        records = load_records(study.output)
+        if study.cost_only:
+            return _report_costs(options, records, command, plan, code)
+        return _report(options, records, command, plan, code, cache_dir)
 
 
-def _report(options: Options, command: str, plan: Plan | None, code: int) -> int:
-    """Write every board of the output folder; print that of `plan`, or all. Text does not wait for pictures."""
+def _report(
+    options: Options, records: Records, command: str, plan: Plan | None, code: int, cache_dir: Path | None = None
+) -> int:
+    """Write every board of the output folder; print that of `plan`, or all. Text does not wait for pictures.
+
+    `cache_dir` is where the images of the plan's dataset are.
+    """
     from bench.analysis.board import build_board
     from bench.report.costs import write_costs
     from bench.report.write import write_pictures, write_texts
-    from bench.store import load_records
 
-    records = load_records(options.study.output)
     for problem in records.problems:
         log.warning("%s", problem)
     boards = build_board(records)
-    write_texts(boards, options.study.output, command, records.problems)
-    _print_boards(options, [b for b in boards if plan is None or _is_of(b, plan)])
+    if plan is not None and plan.data is not None and cache_dir is not None:
+        _keep_thumbnails(boards, plan.data, cache_dir, options.study.output)
+    shown = [b for b in boards if plan is None or _is_of(b, plan)]
+    budgets = _under_budget(options, shown)
+    mistakes = write_texts(boards, options.study.output, command, records.problems, budgets[:1])
+    _print_boards(options, shown, budgets)
     sys.stdout.flush()
-    write_pictures(boards, options.study.output)
+    write_pictures(boards, options.study.output, mistakes, records.problems)
     write_costs(records, options.study.output, command)
     log.info("written: %s", options.study.output / "leaderboard.md")
     return code
 
 
-def _report_costs(options: Options, command: str, plan: Plan | None, code: int) -> int:
+def _keep_thumbnails(boards: list[Board], data: DataInfo, cache_dir: Path, output: Path) -> None:
+    """Keep the test images that the boards show; one line where that is not possible."""
+    from bench.execution.thumbnails import keep_thumbnails
+    from bench.store import Store
+
+    trouble = keep_thumbnails(boards, data, cache_dir, Store(output))
+    if trouble is not None:
+        log.warning("%s", trouble)
+
+
+def _report_costs(options: Options, records: Records, command: str, plan: Plan | None, code: int) -> int:
     """Write what models cost; print the board of `plan`, or all."""
     from bench.analysis.costs import build_costs
     from bench.report.costs import cost_table, costs_json, write_cost_pictures, write_cost_texts
-    from bench.store import load_records
 
-    records = load_records(options.study.output)
     for problem in records.problems:
         log.warning("%s", problem)
     every = build_costs(records)
@@ -137,10 +159,10 @@ def _report_only(options: Options) -> int:
     """Redraw everything from the records, without torch."""
     records = _records_or_error(options)
     if not any(record.cell.kind == "run" for record in records.runs):
-        if records.profiles:
-            return _report_costs(options, "", None, OK)
+        if records.profiles and options.where is None:
+            return _report_costs(options, records, "", None, OK)
         raise UsageError(f"there are no finished runs in {options.study.output}: run without --report-only first.")
-    return _report(options, "", None, OK)
+    return _report(options, records, "", None, OK)
 
 
 def _records_or_error(options: Options) -> Records:
@@ -151,16 +173,43 @@ def _records_or_error(options: Options) -> Records:
     return load_records(options.study.output)
 
 
-def _print_boards(options: Options, boards: list[Board]) -> None:
+def _print_boards(options: Options, boards: list[Board], budgets: list[UnderBudget]) -> None:
+    """Print boards; with a budget, its table and the board's takeaway instead of the board."""
+    from bench.report.budget_section import budget_json, budget_table
+
     if options.json:
         from bench.report.tables import boards_json
 
-        print(json.dumps(boards_json(boards), indent=1))
+        asked = {"budgets": [budget_json(found) for found in budgets]} if budgets else {}
+        print(json.dumps({**boards_json(boards), **asked}, indent=1))
         return
     from bench.report.markdown import terminal_table
 
-    for board in boards:
-        print(terminal_table(board))
+    for text in map(budget_table, budgets) if budgets else map(terminal_table, boards):
+        print(text)
+
+
+def _budget(options: Options) -> Budget | None:
+    """The budget of `--where`. Raises UsageError where it cannot be read, or where there is no board to apply it to."""
+    if options.where is None:
+        return None
+    from bench.analysis.budget import parse_budget
+
+    if options.study.cost_only:
+        raise UsageError("--where ranks by accuracy, and --cost-only measures none: leave one of them out.")
+    if options.save_baseline is not None or options.check is not None:
+        raise UsageError("--where belongs to a board; --save-baseline and --check write none.")
+    return parse_budget(options.where)
+
+
+def _under_budget(options: Options, boards: list[Board]) -> list[UnderBudget]:
+    """Boards under the budget that was asked for; none without one."""
+    budget = _budget(options)
+    if budget is None:
+        return []
+    from bench.analysis.budget import under_budget
+
+    return [under_budget(board, budget) for board in boards]
 
 
 def _is_of(board: Board, plan: Plan) -> bool:

@@ -26,6 +26,14 @@ SPELLINGS = {"lr_trials": ["--lr-trials"], "checkpoint": ["--checkpoint", "--ini
 """Option names where they are not just the field's name with dashes."""
 COST = ("cost_only", "channels_last", "compile", "batch_sizes", "time_budget")
 """Fields of the study that decide how cost is measured."""
+WHERE = """\
+Also rank only the models that fit a budget, such as 'latency_ms<5 & params_m<30', by the board's rule; those that may
+fit are listed apart. Comparisons (chains too) with numbers, joined by & | not ( ). Names: top1 and top1_smallest
+(percent, at the largest and smallest train size), params_m (millions), gmacs, latency_ms, inference_img_per_s,
+training_step_img_per_s, train_img_per_s (as the runs were), train_s (all runs), memory_mib (peak of inference),
+training_memory_mib (peak of a step), weights_mib, energy_mj (per image), and family == 'CNN' (or ViT, Swin, Hybrid,
+RNN, other).
+"""
 EPILOG = """\
 exit codes: 0 all done; 1 some cells failed, board written; 2 usage; 3 a gate failed; 130 interrupted (the same
 command goes on)
@@ -46,6 +54,8 @@ class Options:
     """Print the plan, run nothing."""
     json: bool = False
     """JSON instead of a table on stdout."""
+    where: str | None = None
+    """A budget to rank the models under, as it was written."""
     save_baseline: Path | None = None
     """File that the gates' baseline is written to."""
     check: Path | None = None
@@ -119,6 +129,7 @@ def _parser(early: _Early) -> Any:
         if field.name not in ("models", "protocol"):
             _add_field(cost if field.name in COST else what, Study, field.name, field.default)
     _add_gates(parser.add_argument_group("gates: what a change did, for CI"))
+    show.add_argument("--where", type=str, metavar="CONDITION", help=" ".join(WHERE.split()))
     show.add_argument("--report-only", action="store_true", help="Redraw the board from the records; run nothing.")
     show.add_argument("--dry-run", action="store_true", help="Print the plan: cells, steps, time, what is done.")
     show.add_argument("--json", action="store_true", help="Print JSON instead of tables.")
@@ -187,6 +198,7 @@ def _options(values: dict[str, Any], early: _Early) -> Options:
         report_only=values["report_only"],
         dry_run=values["dry_run"],
         json=values["json"],
+        where=values["where"],
         save_baseline=_path(values["save_baseline"]),
         check=_path(values["check"]),
         base=_path(values["base"]),

@@ -12,9 +12,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bench.store import load_records
+from tests.samples import make_study
 
 ROOT = Path(__file__).parents[1]
 TINY = ["--models", "test_resnet,test_vit", "--protocol", "smoke", "--device", "cpu"]
@@ -67,6 +69,18 @@ def test_smoke_writes_every_output_and_prints_the_board(
     assert "python run_bench.py --models test_resnet,test_vit --protocol smoke" in board
 
 
+def test_the_images_that_the_board_shows_are_kept_with_it(
+    smoke: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    output, done = smoke
+    (file,) = (output / "images").rglob("thumbnails.npz")
+    with np.load(file) as arrays:
+        index, pixels = arrays["index"], arrays["pixels"]
+    assert 0 < len(index) <= 400
+    assert pixels.shape == (len(index), 8, 8, 1)
+    assert "thumbnails" not in done.stderr
+
+
 def test_results_go_to_stdout_and_everything_else_to_stderr_without_colours_or_bars(
     smoke: tuple[Path, subprocess.CompletedProcess[str]],
 ) -> None:
@@ -101,6 +115,40 @@ def test_report_only_redraws_the_board_without_torch(
     assert (output / "leaderboard.md").exists()
     printed = json.loads(again.stdout)
     assert [r["model"] for r in printed["boards"][0]["rows"]] == [r["model"] for r in rows["boards"][0]["rows"]]
+
+
+def test_a_budget_is_printed_instead_of_the_board_and_stands_on_the_page(tmp_path: Path) -> None:
+    make_study(tmp_path)
+    budget = "params_m<25 & inference_img_per_s>200"
+    done = _run("--report-only", "--output", str(tmp_path), "--where", budget, PYTHONPROFILEIMPORTTIME="1")
+    assert done.returncode == 0, done.stderr
+    assert not re.search(r"\| +torch$", done.stderr, re.MULTILINE)
+    assert "2 of 4 models fit the budget, 2 do not." in done.stdout
+    assert "Beyond the budget: swin_t and vit_b16." in done.stdout
+    assert f"### Under the budget `{budget}`" in (tmp_path / "leaderboard.md").read_text()
+    printed = json.loads(_run("--report-only", "--output", str(tmp_path), "--where", budget, "--json").stdout)
+    assert {row["name"] for row in printed["budgets"][0]["fits"]} == {"resnet50", "cvt_13"}
+    assert len(printed["boards"][0]["rows"]) == 4
+    again = _run("--report-only", "--output", str(tmp_path))
+    assert "the budget" not in again.stdout
+    assert "### Under the budget" not in (tmp_path / "leaderboard.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--where", "latency<5"], "Did you mean latency_ms?"),
+        (["--where", "latency_ms<"], "cannot be read at its end"),
+        (["--where", "params_m<5", "--cost-only"], "--cost-only measures none"),
+        (["--where", "params_m<5", "--check", "gates.json"], "belongs to a board"),
+    ],
+)
+def test_a_mistake_in_a_budget_is_one_line_before_anything_runs(argv: list[str], message: str, tmp_path: Path) -> None:
+    done = _run(*TINY, "--output", str(tmp_path / "results"), *argv)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "results").exists()
 
 
 @pytest.fixture(scope="module")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bench.analysis.conditions import FAMILIES, NAMES
 from bench.errors import UsageError
 from bench.options import Options, _field_docs, parse
 from bench.protocol import PRESETS, Protocol
@@ -133,6 +135,21 @@ def test_an_unknown_key_in_a_config_file_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="batch_sice") as refused:
         parse(["--config", str(file)])
     assert "\n" not in str(refused.value)
+
+
+def test_a_budget_is_taken_as_it_is_written_also_from_a_config_file(tmp_path: Path) -> None:
+    assert _parse().where is None
+    assert _parse("--where", "latency_ms<5 & params_m<30").where == "latency_ms<5 & params_m<30"
+    file = tmp_path / "study.yaml"
+    file.write_text("where: latency_ms<5 & family == 'CNN'\n")
+    assert _parse("--config", str(file)).where == "latency_ms<5 & family == 'CNN'"
+
+
+def test_the_help_names_everything_that_a_budget_may_use(capsys: pytest.CaptureFixture[str]) -> None:
+    assert parse(["--help"]) is None
+    text = " ".join(capsys.readouterr().out.rpartition("--where")[2].partition("--report-only")[0].split())
+    for word in (*NAMES, *FAMILIES):
+        assert re.search(rf"\b{word}\b", text), word
 
 
 def test_every_field_has_an_option_with_help(capsys: pytest.CaptureFixture[str]) -> None:

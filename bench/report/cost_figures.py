@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from bench.analysis.cost_table import KINDS, kind_shares
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+MOST = 30
+"""Models in a picture at most: the fastest ones."""
 _WIDTH = 7.2
 _KIND_COLOURS = dict(zip(KINDS, (*COLOURS[:6], "#333333", "#b0b0b0"), strict=True))
 _PALE = ("#56B4E9", "#E69F00", "#CC79A7", "#b0b0b0")
@@ -36,16 +39,21 @@ class Picture(NamedTuple):
 
 
 def draw_cost_figures(board: CostBoard) -> Iterator[tuple[str, dict[str, bytes]]]:
-    """(name, bytes by ending) of every picture that the board has the numbers for."""
+    """(name, bytes by ending) of every picture that the board has the numbers for, of its fastest `MOST` models."""
+    shown = replace(board, rows=board.good[:MOST]) if len(board.good) > MOST else board
     with styled():
-        for name, picture in COST_FIGURES.items():
-            if picture.possible(board):
-                yield name, files_of(picture.draw(board))
+        for name in cost_figure_names(board):
+            figure = COST_FIGURES[name].draw(shown)
+            if shown is not board:
+                note = f"the fastest {MOST} of {len(board.good):,} models"
+                figure.text(0.99, 0.005, note, color=GREY, fontsize=8, ha="right", va="bottom")
+            yield name, files_of(figure)
 
 
 def cost_figure_names(board: CostBoard) -> list[str]:
-    """Names of the pictures that the board has the numbers for."""
-    return [name for name, picture in COST_FIGURES.items() if picture.possible(board)]
+    """Names of the pictures that the board has the numbers for, among its fastest `MOST` models."""
+    shown = replace(board, rows=board.good[:MOST])
+    return [name for name, picture in COST_FIGURES.items() if picture.possible(shown)]
 
 
 def roofline(board: CostBoard) -> Figure:

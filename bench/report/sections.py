@@ -1,4 +1,4 @@
-"""What stands below a table in `leaderboard.md`: pictures, comparisons, sweeps, per-seed values, failures."""
+"""What stands below a table in `leaderboard.md`: pictures, and everything else folded away until it is asked for."""
 
 from __future__ import annotations
 
@@ -6,22 +6,28 @@ from itertools import pairwise
 
 from bench.analysis.board import Board
 from bench.analysis.confusions import most_confused, pooled_confusion
+from bench.analysis.mistakes import Mistakes
 from bench.analysis.notes import reasons
 from bench.analysis.rows import Row
 from bench.analysis.settings import settings_of
 from bench.profiles import ProfileRecord
+from bench.report.agreement_section import agreement_section
+from bench.report.confusion_figures import WORST, confusion_picture_names
 from bench.report.cost_words import mebibytes, milliseconds, rate
+from bench.report.efficiency_section import DATA_EFFICIENCY, efficiency_section
 from bench.report.figures import FIGURES
+from bench.report.folded import MOST_LINES, folded, left_out, long_table
+from bench.report.front_section import front_section
 from bench.report.names import picture_names
+from bench.report.pairs_section import pairs_section
+from bench.report.published_section import PUBLISHED, published_section
 from bench.report.words import (
     NOTHING,
     filled_table,
     link,
-    p_value,
     percent,
     pipe_table,
     plain,
-    points,
     setting,
     significant,
 )
@@ -30,25 +36,39 @@ _CROSSED = (
     "A model whose accuracy is very uncertain may so share a better rank than one with higher accuracy that is "
     "certain to be behind. "
 )
+_RANK_INTERVALS = (
+    "The interval of a rank goes from 1 + the models that are surely better to the number of those that are not surely "
+    "worse, with the comparisons of one model adjusted together (Holm; Mogstad et al. 2024). Best in % of draws: how "
+    "often its accuracy is the highest when seeds and test images are drawn anew."
+)
 
 
-def sections(board: Board, below: str) -> list[str]:
-    """The sections below a board's table; those that would be empty are left out."""
+def sections(board: Board, below: str, mistakes: Mistakes | None = None) -> list[str]:
+    """The sections below a board's table; those that would be empty are left out.
+
+    `below` stands between `figures/` (or `confusion/`) and a file name. `mistakes` are those of the board; without
+    them there is nothing on agreement and calibration.
+    """
     found = [
-        _how_to_read(board),
         _figures(board, below),
-        _cost(board),
-        _comparisons(board),
-        _sweep(board),
-        _per_seed(board),
-        _confusions(board, below),
-        _starts(board),
-        _failures(board),
+        folded("How ranks are decided", _ranks(board)),
+        folded("All pairs: differences, intervals, p-values", pairs_section(board)),
+        folded("Every train size and seed", _per_seed(board)),
+        folded(DATA_EFFICIENCY, efficiency_section(board)),
+        folded("Trade-offs: accuracy against each cost", front_section(board)),
+        folded("Learning rates", _sweep(board)),
+        folded("Cost", _cost(board)),
+        folded("Confusions: the most confused classes of each model", _confusions(board, below)),
+        folded("Agreement and calibration", agreement_section(board, mistakes, below) if mistakes else ""),
+        folded("Where each model starts from", _starts(board)),
+        folded("Failed", _failures(board)),
+        folded(PUBLISHED, published_section(board)),
     ]
     return [section for section in found if section]
 
 
-def _how_to_read(board: Board) -> str:
+def _ranks(board: Board) -> str:
+    """The rule, how sure each rank is, and what the intervals are."""
     methods = {row.top1.method for row in board.rows if row.top1}
     interval = {
         "wilson": "intervals of a single seed are Wilson's and show test-set uncertainty only",
@@ -56,13 +76,33 @@ def _how_to_read(board: Board) -> str:
         "none": "an unknown interval means that predictions are missing",
     }
     told = "; ".join(text for method, text in interval.items() if method in methods)
-    return (
-        "Rows are ordered by rank. A model shares the rank of the best model that has none yet if the two cannot be "
-        "told apart at 5 % (paired, Holm-adjusted) or differ by less than half a point. "
+    rule = (
+        "Rows are ordered by rank. The best model without a rank opens a tier; in it are all others without a rank "
+        "that cannot be told apart from it: the 95 % interval of the paired difference covers 0, or the difference is "
+        "below half a point. The next tier's rank counts the models before it. "
         + (_CROSSED if _crossed(board) else "")
         + (f"Of the 95 % intervals: {told}. " if told else "")
-        + "Speeds are of this machine; `infer img/s` is the model only, on images that lie on the device."
     )
+    return f"{rule.strip()}\n\n{_rank_table(board)}".strip()
+
+
+def _rank_table(board: Board) -> str:
+    rows = [
+        [
+            plain(row.name),
+            str(row.rank),
+            NOTHING if row.rank_low is None else f"{row.rank_low}–{row.rank_high}",
+            percent(row.p_best),
+            str(len(row.top1.per_seed)) if row.top1 else NOTHING,
+        ]
+        for row in board.rows
+        if row.rank is not None
+    ]
+    if len(rows) < 2:
+        return ""
+    headers = ["model", "rank", "95 % interval of the rank", "best in % of draws", "seeds"]
+    table = long_table(headers, rows, right=range(1, 5), where="`leaderboard.csv`")
+    return f"{_RANK_INTERVALS}\n\n{table}"
 
 
 def _crossed(board: Board) -> bool:
@@ -100,9 +140,9 @@ def _cost(board: Board) -> str:
     headers = ["model", "latency p50 ms", "infer img/s", "training step img/s"]
     headers += ["weights MiB", "inference peak MiB", "training peak MiB", "MFU %", "mJ/image"]
     return (
-        f"### Cost\n\n{_settings(found[0][1])} Speeds with the 95 % interval of the median; the training step is on "
+        f"{_settings(found[0][1])} Speeds with the 95 % interval of the median; the training step is on "
         "one resident batch, without data. How it was measured, ratios, sweeps and validity: [costs.md](costs.md)."
-        f"\n\n{filled_table(headers, rows)}"
+        f"\n\n{filled_table(headers, rows[:MOST_LINES])}{left_out(len(rows) - MOST_LINES, '`leaderboard.csv`')}"
     )
 
 
@@ -113,29 +153,6 @@ def _settings(profile: ProfileRecord) -> str:
     layout = f", {found.memory_format.replace('_', ' ')}" if found.memory_format else ""
     compiled = ", compiled" if found.compiled else ""
     return f"Inference in {found.precision or 'unknown arithmetic'}{training}{layout}{compiled}."
-
-
-def _comparisons(board: Board) -> str:
-    rows = [
-        [
-            plain(row.name),
-            points(found.difference),
-            f"{found.p:.3g}",
-            p_value(found.p_holm),
-            found.test,
-            str(found.seeds),
-        ]
-        for row in board.rows
-        if (found := row.comparison) is not None
-    ]
-    if not rows:
-        return ""
-    best = next(row.comparison.best for row in board.rows if row.comparison)
-    table = pipe_table(["model", "difference, points", "p", "p (Holm)", "test", "seeds"], rows, right=(1, 2, 3, 5))
-    return (
-        f"### Compared with {plain(best)}\n\nAt the largest train size, on the same seeds and test images: exact "
-        f"McNemar test for one seed, paired bootstrap for several.\n\n{table}"
-    )
 
 
 def _sweep(board: Board) -> str:
@@ -155,13 +172,14 @@ def _sweep(board: Board) -> str:
         ]  # fmt: skip
         flag = ["edge of the grid" if row.lr_at_edge else ""] if flagged else []
         rows.append([plain(row.name), *cells, setting(row.chosen_lr), *flag])
-    table = pipe_table(["model", *map(setting, rates), "chosen", *[""] * flagged], rows, right=range(1, len(rates) + 2))
+    headers = ["model", *map(setting, rates), "chosen", *[""] * flagged]
+    table = long_table(headers, rows, right=range(1, len(rates) + 2))
     edge = ""
     if any(row.lr_at_edge for row in swept):
         of_two = "Of two rates each is at the edge" if len(rates) == 2 else "Where the chosen rate is at the edge"
         edge = f"\n\n{of_two} of the grid: a better one may lie outside."
     return (
-        "### Learning rates\n\nDev loss (dev top-1 %) of every trial, at the largest train size; the lowest loss is "
+        "Dev loss (dev top-1 %) of every trial, at the largest train size; the lowest loss is "
         f"chosen and used at all sizes and seeds.\n\n{table}{edge}"
     )
 
@@ -176,13 +194,13 @@ def _per_seed(board: Board) -> str:
     if not rows:
         return ""
     headers = ["model", "n", "top-1 %", "95 % interval", *(f"seed {seed}" for seed in board.seeds)]
-    return "### Every train size and seed\n\n" + pipe_table(headers, rows, right=range(1, len(headers)))
+    return long_table(headers, rows, right=range(1, len(headers)))
 
 
 def _confusions(board: Board, below: str) -> str:
-    names = picture_names(board)
+    names, drawn = picture_names(board), set(confusion_picture_names(board))
     rows = []
-    for row in board.rows:
+    for row in board.rows[:MOST_LINES]:
         counts = pooled_confusion(row)
         if counts is None:
             continue
@@ -190,11 +208,16 @@ def _confusions(board: Board, below: str) -> str:
         classes = board.data.classes
         pairs = ", ".join(f"{classes[p.true]} → {classes[p.predicted]} ({percent(p.share)} %)" for p in worst)
         base = f"confusion/{below}{names[row.name]}"
-        links = " · ".join([link("matrix", f"{base}.svg"), link("CSV", f"{base}.csv"), link("classes", f"{base}.md")])
-        rows.append([plain(row.name), plain(pairs) or NOTHING, links])
+        links = [link("CSV", f"{base}.csv"), link("classes", f"{base}.md")]
+        if f"{WORST}{names[row.name]}" in drawn:
+            links.insert(0, link("worst classes", f"confusion/{below}{WORST}{names[row.name]}.svg"))
+        if names[row.name] in drawn:
+            links.insert(0, link("matrix", f"{base}.svg"))
+        rows.append([plain(row.name), plain(pairs) or NOTHING, " · ".join(links)])
     if not rows:
         return ""
-    return "### Confusions\n\n" + pipe_table(["model", "most confused: true → predicted", "files"], rows)
+    table = pipe_table(["model", "most confused: true → predicted", "files"], rows)
+    return table + left_out(len(board.rows) - MOST_LINES, "`confusion/`")
 
 
 def _starts(board: Board) -> str:
@@ -205,8 +228,7 @@ def _starts(board: Board) -> str:
     ]
     if not rows:
         return ""
-    table = pipe_table(["model", "initial weights", "differences from the common recipe", "paper"], rows)
-    return f"### Where each model starts from\n\n{table}"
+    return long_table(["model", "initial weights", "differences from the common recipe", "paper"], rows)
 
 
 def _paper(row: Row) -> str:
@@ -215,4 +237,4 @@ def _paper(row: Row) -> str:
 
 def _failures(board: Board) -> str:
     lines = [f"- {plain(row.name)}: {plain('; '.join(reasons(row.failed)))}" for row in board.rows if row.failed]
-    return "### Failed\n\n" + "\n".join(lines) if lines else ""
+    return "\n".join(lines[:MOST_LINES]) + left_out(len(lines) - MOST_LINES, "`leaderboard.json`")

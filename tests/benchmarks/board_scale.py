@@ -16,6 +16,7 @@ from unittest import mock
 
 import numpy as np
 
+from bench.execution.costs import TOGETHER
 from bench.protocol import PRESETS
 from tests.samples import Fake, make_study
 
@@ -36,6 +37,7 @@ def made_up_models(count: int) -> list[Fake]:
             params=round(float(macs[k]) ** 0.5 * 250),
             macs=round(float(macs[k])),
             speed=float(4e10 / macs[k] * rng.uniform(0.5, 2)),
+            cost=(("session", f"session {k // TOGETHER}"),),
         )
         for k in range(count)
     ]

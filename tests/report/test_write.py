@@ -5,18 +5,22 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bench import build_board, load_records
+from bench.analysis.mistakes import mistakes_of
 from bench.analysis.table import COLUMNS
 from bench.protocol import PRESETS
 from bench.report.costs import write_costs
+from bench.report.figures import FIGURES
 from bench.report.tables import boards_json
 from bench.report.write import files_of, write_boards, write_texts
-from bench.store import StoreError
+from bench.store import Store, StoreError
+from tests.answer_samples import answered_study, keep_images
 from tests.samples import CANONICAL_FAKES, Fake, make_study
 
 TWO = (Fake("resnet18", 0.8), Fake("hf_hub:org/model", 0.7))
@@ -32,17 +36,37 @@ def test_every_file_of_a_board_is_there_and_listed(tmp_path: Path) -> None:
     make_study(tmp_path, models=TWO)
     boards = write_boards(load_records(tmp_path), tmp_path, "python run_bench.py")
     expected = {
-        f"figures/{name}{ending}"
-        for name in ("data_efficiency", "accuracy_vs_macs", "accuracy_vs_throughput")
-        for ending in (".svg", ".png")
+        f"figures/{name}{ending}" for name in (*FIGURES, "per_class", "agreement") for ending in (".svg", ".png")
     } | {
         f"confusion/{name}{ending}"
         for name in ("resnet18", "hf_hub_org_model")
         for ending in (".svg", ".png", ".csv", ".md")
     }
-    assert _written(tmp_path) == expected == set(files_of(boards))
-    assert set(json.loads((tmp_path / "leaderboard.json").read_text())["files"]) == expected
+    planned = files_of(boards, {board.id: mistakes_of(board, Store(tmp_path)) for board in boards})
+    assert _written(tmp_path) == expected == {name for name in planned if not name.startswith("cards/")}
+    assert json.loads((tmp_path / "leaderboard.json").read_text())["files"] == planned
     assert not [p for p in tmp_path.rglob(".*") if p.is_file()]
+
+
+def test_logits_and_kept_images_add_their_pictures_and_these_go_when_the_images_do(tmp_path: Path) -> None:
+    board, store = answered_study(tmp_path, (Fake("resnet18", 0.9), Fake("deit_ti", 0.7)))
+    keep_images(board, store)
+    write_boards(load_records(tmp_path), tmp_path, "")
+    extra = {f"figures/{name}" for name in ("calibration.csv", "calibration.svg", "disagreements.svg")}
+    assert extra <= _written(tmp_path)
+    shutil.rmtree(tmp_path / "images")
+    write_boards(load_records(tmp_path), tmp_path, "")
+    assert extra & _written(tmp_path) == {"figures/calibration.csv", "figures/calibration.svg"}
+
+
+def test_only_the_best_rows_have_pictures_and_all_have_their_tables(tmp_path: Path) -> None:
+    make_study(tmp_path, models=[Fake(f"m{k}", 0.9 - 0.01 * k) for k in range(22)])
+    boards = build_board(load_records(tmp_path))
+    write_texts(boards, tmp_path)
+    planned = set(json.loads((tmp_path / "leaderboard.json").read_text())["files"])
+    names = [row.name for row in boards[0].rows]
+    assert {f"confusion/{name}.csv" for name in names} <= planned
+    assert {name for name in names if f"confusion/{name}.png" in planned} == set(names[:20])
 
 
 def test_every_link_and_picture_of_the_page_exists(tmp_path: Path) -> None:
@@ -50,9 +74,9 @@ def test_every_link_and_picture_of_the_page_exists(tmp_path: Path) -> None:
     make_study(tmp_path, models=(Fake("other"),), protocol=PRESETS["smoke"], created=LATER)
     write_boards(load_records(tmp_path), tmp_path, "")
     write_costs(load_records(tmp_path), tmp_path, "")
-    targets = re.findall(r"\]\(([^)]+)\)", (tmp_path / "leaderboard.md").read_text())
+    targets = re.findall(r"\]\((?!https:)([^)]+)\)", (tmp_path / "leaderboard.md").read_text())
     assert len(targets) >= 3 * 2 + 2 * 4
-    assert all((tmp_path / target).exists() for target in targets)
+    assert [target for target in targets if not (tmp_path / target).exists()] == []
 
 
 def test_the_newest_board_has_the_plain_names_and_the_others_folders_of_their_own(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""`leaderboard.html`: boards as one interactive file that needs no network."""
