@@ -131,14 +131,14 @@ class Store:
         """
         order = sorted(images)
         pixels = np.stack([images[k] for k in order]) if order else np.empty((0, 0, 0, 0), dtype=np.uint8)
-        path = self._thumbnails(fingerprint)
+        path = self.thumbnail_file(fingerprint)
         self._write(path, _packed({"index": np.array(order, dtype=np.int64), "pixels": pixels}))
         return path
 
     def thumbnails(self, fingerprint: str) -> dict[int, NDArray[np.uint8]]:
         """What `write_thumbnails` kept of one dataset, by position in the test split; empty where there is nothing."""
         try:
-            arrays = _arrays(self._thumbnails(fingerprint), ("index", "pixels"))
+            arrays = _arrays(self.thumbnail_file(fingerprint), ("index", "pixels"))
             index, pixels = arrays["index"], arrays["pixels"].astype(np.uint8, casting="safe")
         except (OSError, ValueError, KeyError, TypeError):
             return {}
@@ -177,7 +177,8 @@ class Store:
         finally:
             lock.release()
 
-    def _thumbnails(self, fingerprint: str) -> Path:
+    def thumbnail_file(self, fingerprint: str) -> Path:
+        """Where the test images that boards of one dataset show stand or will stand."""
         return self.root / "images" / slug(fingerprint[:12]) / THUMBNAILS
 
     def _write_record(self, folder: Path, record: RunRecord | ProfileRecord) -> None:

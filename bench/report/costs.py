@@ -12,7 +12,7 @@ from bench.report.cost_page import cost_page
 from bench.report.cost_page import cost_table as cost_table
 from bench.report.cost_tables import costs_csv
 from bench.report.cost_tables import costs_json as costs_json
-from bench.report.files import remove_outdated, write_all, write_file
+from bench.report.files import drawing_of, is_drawn, note_drawn, remove_outdated, write_all, write_file
 from bench.store import Records
 
 FOLDER = "figures/costs"
@@ -50,9 +50,13 @@ def write_cost_texts(
 
 
 def write_cost_pictures(boards: Sequence[CostBoard], output: Path) -> None:
-    """Write every picture as SVG and PNG."""
+    """Write every picture as SVG and PNG, unless all are there and nothing that they are drawn from has changed."""
+    drawing = drawing_of(output, ("costs.md", "costs.json"))
+    if is_drawn(output, "costs", drawing, cost_files(boards)):
+        return
     for board, folder in zip(boards, _folders(boards), strict=True):
         write_all(output / folder, draw_cost_figures(board))
+    note_drawn(output, "costs", drawing)
 
 
 def cost_files(boards: Sequence[CostBoard]) -> list[str]:

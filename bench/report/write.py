@@ -13,8 +13,8 @@ from bench.report.cards import card_names, model_cards
 from bench.report.confusion import confusion_texts
 from bench.report.confusion_figures import confusion_picture_names, draw_confusions
 from bench.report.figures import FIGURES, draw_figures
-from bench.report.files import remove_outdated, write_all, write_file
-from bench.report.html.page import Material, write_html
+from bench.report.files import drawing_of, is_drawn, note_drawn, remove_outdated, write_all, write_file
+from bench.report.html.page import PAGE, Material, write_html
 from bench.report.latex import leaderboard_tex
 from bench.report.markdown import leaderboard
 from bench.report.mistake_figures import draw_mistakes, mistake_files
@@ -26,6 +26,7 @@ from bench.store import Records, Store
 
 FOLDERS = ("figures", "confusion", "cards")
 """Folders below the output folder that hold nothing but what is written here."""
+_TEXTS = ("leaderboard.md", "leaderboard.json", "pairs.csv")
 
 
 def write_boards(records: Records, output: Path, command: str) -> list[Board]:
@@ -75,8 +76,15 @@ def write_pictures(
 ) -> None:
     """Write every figure and confusion matrix as SVG and PNG, and the page that has all of it in one file.
 
-    `mistakes` are those of each board, by its id; `problems` are records that could not be read.
+    `mistakes` are those of each board, by its id; `problems` are records that could not be read. What would come out
+    as it is, because neither the texts that `write_texts` has written nor anything else it is drawn from has changed,
+    is not drawn again.
     """
+    store = Store(output)
+    kept = [store.thumbnail_file(board.data.fingerprint).relative_to(output).as_posix() for board in boards]
+    drawing = drawing_of(output, [*_TEXTS, *kept])
+    if is_drawn(output, "boards", drawing, [*files_of(boards, mistakes), PAGE]):
+        return
     material = []
     for board, folder in zip(boards, picture_folders(boards), strict=True):
         figures = dict(draw_figures(board))
@@ -87,6 +95,7 @@ def write_pictures(
         images = png_thumbnails(board, mistakes[board.id])
         material.append(Material(mistakes[board.id].answers, images, told))
     write_html(boards, output, material, problems)
+    note_drawn(output, "boards", drawing)
 
 
 def files_of(boards: Sequence[Board], mistakes: Mapping[str, Mistakes]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -39,14 +39,11 @@ def test_no_module_of_analysis_or_report_ever_imports_torch_timm_or_torchvision(
     assert done.stderr == ""
 
 
-def test_report_only_with_every_picture_needs_less_than_5_seconds_of_computing(tmp_path: Path) -> None:
+def test_report_only_draws_every_picture_without_torch(tmp_path: Path) -> None:
     make_study(tmp_path)
-    command = [sys.executable, str(ROOT / "run_bench.py"), "--report-only", "--output", str(tmp_path)]
-    before = os.times()
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    after = os.times()
+    command = [sys.executable, "-X", "importtime", str(ROOT / "run_bench.py"), "--report-only", "--output"]
+    done = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True, check=True)
     assert "swin_t" in done.stdout
     assert (tmp_path / "confusion" / "swin_t.png").exists()
     assert (tmp_path / "figures" / "costs" / "macs_by_kind.png").exists()
-    spent = after.children_user + after.children_system - before.children_user - before.children_system
-    assert spent < 5
+    assert not re.search(r"\|\s+(torch|timm)\b", done.stderr)

@@ -6,17 +6,19 @@ import csv
 import json
 import re
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bench import build_board, load_records
+from bench.analysis.board import Board
 from bench.analysis.mistakes import mistakes_of
 from bench.analysis.table import COLUMNS
 from bench.protocol import PRESETS
 from bench.report.costs import write_costs
-from bench.report.figures import FIGURES
+from bench.report.figures import FIGURES, draw_figures
 from bench.report.tables import boards_json
 from bench.report.write import files_of, write_boards, write_texts
 from bench.store import Store, StoreError
@@ -28,7 +30,7 @@ LATER = "2026-06-01T00:00:00+00:00"
 
 
 def _written(root: Path) -> set[str]:
-    folders = (root / "figures", root / "confusion")
+    folders = (root / "figures", root / "confusion", root / "cards")
     return {p.relative_to(root).as_posix() for folder in folders for p in folder.rglob("*") if p.is_file()}
 
 
@@ -42,10 +44,39 @@ def test_every_file_of_a_board_is_there_and_listed(tmp_path: Path) -> None:
         for name in ("resnet18", "hf_hub_org_model")
         for ending in (".svg", ".png", ".csv", ".md")
     }
+    expected |= {f"cards/{name}/README.md" for name in ("resnet18", "hf_hub_org_model")}
     planned = files_of(boards, {board.id: mistakes_of(board, Store(tmp_path)) for board in boards})
-    assert _written(tmp_path) == expected == {name for name in planned if not name.startswith("cards/")}
+    assert _written(tmp_path) == expected == set(planned)
     assert json.loads((tmp_path / "leaderboard.json").read_text())["files"] == planned
-    assert not [p for p in tmp_path.rglob(".*") if p.is_file()]
+    assert [p.name for p in tmp_path.rglob(".*") if p.is_file()] == [".drawn.json"]
+
+
+def test_pictures_are_drawn_again_only_if_they_would_change_or_one_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_study(tmp_path, models=TWO)
+    drawn: list[str] = []
+
+    def draw(board: Board) -> Iterator[tuple[str, dict[str, bytes]]]:
+        drawn.append(board.id)
+        return draw_figures(board)
+
+    monkeypatch.setattr("bench.report.write.draw_figures", draw)
+
+    def drawings() -> int:
+        drawn.clear()
+        write_boards(load_records(tmp_path), tmp_path, "python run_bench.py")
+        return len(drawn)
+
+    assert drawings() == 1
+    assert drawings() == 0
+    (tmp_path / "figures" / "ranks.png").unlink()
+    assert drawings() == 1
+    make_study(tmp_path, models=[Fake("deit_ti", 0.6)], created=LATER)
+    assert drawings() == 1
+    assert "deit_ti" in (tmp_path / "leaderboard.html").read_text()
+    (tmp_path / ".drawn.json").write_text("torn")
+    assert drawings() == 1
 
 
 def test_logits_and_kept_images_add_their_pictures_and_these_go_when_the_images_do(tmp_path: Path) -> None:
