@@ -73,7 +73,7 @@ def write_file(path: Path, data: bytes) -> None:
     """Write one file atomically, its folder too; StoreError says what to do where that fails."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(path, data)
+        atomic_write(path, data, durable=False)  # after a power cut --report-only makes it again
     except OSError as error:
         raise StoreError(
             f"cannot write {path}: {error.strerror or error}; the runs are safe: make room or make the folder "
