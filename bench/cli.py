@@ -105,7 +105,8 @@ def _report(
     `cache_dir` is where the images of the plan's dataset are.
     """
     from bench.analysis.board import build_board
-    from bench.report.costs import write_costs
+    from bench.analysis.costs import build_costs
+    from bench.report.costs import write_cost_pictures, write_cost_texts
     from bench.report.write import write_pictures, write_texts
 
     for problem in records.problems:
@@ -118,8 +119,11 @@ def _report(
     mistakes = write_texts(boards, options.study.output, command, records.problems, budgets[:1])
     _print_boards(options, shown, budgets)
     sys.stdout.flush()
-    write_pictures(boards, options.study.output, mistakes, records.problems)
-    write_costs(records, options.study.output, command)
+    costs = build_costs(records)
+    write_cost_texts(costs, options.study.output, command, records.problems)
+    if options.pictures:
+        write_pictures(boards, options.study.output, mistakes, records.problems)
+        write_cost_pictures(costs, options.study.output)
     log.info("written: %s", options.study.output / "leaderboard.md")
     return code
 
@@ -150,7 +154,8 @@ def _report_costs(options: Options, records: Records, command: str, plan: Plan |
     for board in boards if not options.json else ():
         print(cost_table(board))
     sys.stdout.flush()
-    write_cost_pictures(every, options.study.output)
+    if options.pictures:
+        write_cost_pictures(every, options.study.output)
     log.info("written: %s", options.study.output / "costs.md")
     return code
 

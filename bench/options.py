@@ -54,6 +54,8 @@ class Options:
     """Print the plan, run nothing."""
     json: bool = False
     """JSON instead of a table on stdout."""
+    pictures: bool = True
+    """Whether to draw, or to leave pictures and the page to a later `--report-only`."""
     where: str | None = None
     """A budget to rank the models under, as it was written."""
     save_baseline: Path | None = None
@@ -131,6 +133,8 @@ def _parser(early: _Early) -> Any:
     _add_gates(parser.add_argument_group("gates: what a change did, for CI"))
     show.add_argument("--where", type=str, metavar="CONDITION", help=" ".join(WHERE.split()))
     show.add_argument("--report-only", action="store_true", help="Redraw the board from the records; run nothing.")
+    text = "Draw the pictures and leaderboard.html; without, a later --report-only does."
+    _add_switch(show, ["--pictures"], default=True, text=text)
     show.add_argument("--dry-run", action="store_true", help="Print the plan: cells, steps, time, what is done.")
     show.add_argument("--json", action="store_true", help="Print JSON instead of tables.")
     show.add_argument("-v", "--verbose", action="store_true", help="Say more on stderr.")
@@ -198,6 +202,7 @@ def _options(values: dict[str, Any], early: _Early) -> Options:
         report_only=values["report_only"],
         dry_run=values["dry_run"],
         json=values["json"],
+        pictures=values["pictures"],
         where=values["where"],
         save_baseline=_path(values["save_baseline"]),
         check=_path(values["check"]),

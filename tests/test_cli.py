@@ -19,7 +19,8 @@ from bench.store import load_records
 from tests.samples import make_study
 
 ROOT = Path(__file__).parents[1]
-TINY = ["--models", "test_resnet,test_vit", "--protocol", "smoke", "--device", "cpu"]
+TINY = ["--models", "test_resnet,test_vit", "--protocol", "smoke", "--device", "cpu", "--no-pictures"]
+"""The smallest study. Pictures take longer than all the rest of it; `smoke` draws them."""
 
 
 def _command(*argv: str) -> list[str]:
@@ -42,7 +43,7 @@ def _run(*argv: str, cwd: Path | None = None, **env: str) -> subprocess.Complete
 def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
     """The command in `smoke` with two small models, run once for several tests."""
     output = tmp_path_factory.mktemp("smoke") / "results"
-    return output, _run(*TINY, "--output", str(output))
+    return output, _run(*TINY, "--pictures", "--output", str(output))
 
 
 def test_smoke_writes_every_output_and_prints_the_board(
@@ -264,7 +265,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path: Path) -> None:
 def test_a_failed_model_is_exit_code_1_and_a_row_with_its_reason(tmp_path: Path) -> None:
     done = _run(
         "--plugins", "tests.broken_models", "--models", "broken_kill,fine_linear", "--protocol", "smoke",
-        "--device", "cpu", "--output", str(tmp_path),
+        "--device", "cpu", "--no-pictures", "--output", str(tmp_path),
         PYTHONPATH=str(ROOT),
     )  # fmt: skip
     assert done.returncode == 1

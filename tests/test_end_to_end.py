@@ -37,6 +37,8 @@ def test_a_folder_of_class_folders_works(pictures: Path, tmp_path: Path) -> None
     assert {row["model"] for row in _rows(tmp_path / "r")} == {"test_resnet", "test_vit"}
     assert "pictures" in done.stdout
     assert (tmp_path / "r" / "confusion" / "test_vit.csv").read_text().count("cat") >= 2
+    assert not (tmp_path / "r" / "leaderboard.html").exists()
+    assert not list((tmp_path / "r").rglob("*.png"))
 
 
 @pytest.mark.slow
@@ -66,7 +68,7 @@ def test_cifar10_in_parquet_works(tmp_path: Path) -> None:
 
 
 def test_another_model_adds_a_row_and_leaves_the_others_as_they_are(tmp_path: Path) -> None:
-    tail = ["--protocol", "smoke", "--device", "cpu", "--output", str(tmp_path)]
+    tail = ["--no-pictures", "--protocol", "smoke", "--device", "cpu", "--output", str(tmp_path)]
     assert _run("--models", "test_resnet", *tail).returncode == 0
     before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("record.json")}
     assert [row["model"] for row in _rows(tmp_path)] == ["test_resnet"]
@@ -77,7 +79,17 @@ def test_another_model_adds_a_row_and_leaves_the_others_as_they_are(tmp_path: Pa
 
 def test_a_corrupt_image_is_skipped_named_and_on_the_board(pictures: Path, tmp_path: Path) -> None:
     (pictures / "train" / "cat" / "003.png").write_bytes(b"\x89PNG torn")
-    tail = ["--protocol", "smoke", "--device", "cpu", "--train-sizes", "8", "--output", str(tmp_path / "r")]
+    tail = [
+        "--no-pictures",
+        "--protocol",
+        "smoke",
+        "--device",
+        "cpu",
+        "--train-sizes",
+        "8",
+        "--output",
+        str(tmp_path / "r"),
+    ]
     assert _run("--models", "test_resnet", "--dataset", str(pictures), *tail).returncode == 0
     record = load_records(tmp_path / "r").runs[0]
     assert record.data.n_corrupt == 1
