@@ -12,7 +12,7 @@ LARGEST_BATCH = {"cpu": 256, "cuda": 4096}
 """Where a sweep of batch sizes ends by itself, by kind of device."""
 MEMORY_BATCH = 8
 """Largest batch of the memory pass where cost is all that is asked for."""
-COST_ONLY_S, IN_STUDY_S, IN_SMOKE_S = 40.0, 10.0, 1.0
+COST_ONLY_S, IN_STUDY_S, IN_SMOKE_S = 36.0, 10.0, 1.0
 """Default time budget of a model in seconds: where cost is all that is asked for, within a study, in a smoke test."""
 
 
