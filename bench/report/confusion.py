@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from bench.analysis.board import Board
 from bench.analysis.confusions import Counts, JudgedPair, judged_pairs, recalls, seed_confusions
 from bench.analysis.rows import Row
+from bench.report.main_table import MOST_ROWS
 from bench.report.names import picture_names
 from bench.report.stamp import title
 from bench.report.words import NOTHING, percent, pipe_table, plain, plural
@@ -25,9 +26,9 @@ _HOW_TO_READ = (
 
 
 def confusion_texts(board: Board) -> Iterator[tuple[str, dict[str, bytes]]]:
-    """(name, bytes by ending) of every row's `.csv` and `.md`."""
+    """(name, bytes by ending) of the `.csv` and `.md` of every row of `tabulated`."""
     names = picture_names(board)
-    for row in board.rows:
+    for row in tabulated(board):
         by_seed = seed_confusions(row)
         if by_seed is not None:
             texts = {
@@ -35,6 +36,11 @@ def confusion_texts(board: Board) -> Iterator[tuple[str, dict[str, bytes]]]:
                 ".md": confusion_markdown(board, row, by_seed),
             }
             yield names[row.name], {ending: text.encode() for ending, text in texts.items()}
+
+
+def tabulated(board: Board) -> list[Row]:
+    """The rows whose confusions are written as tables: those that the page names, best first."""
+    return [row for row in board.rows if row.points][:MOST_ROWS]
 
 
 def confusion_csv(classes: Sequence[str], counts: Counts) -> str:

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_MOST_PICTURES, _MOST_OF_MANY_CLASSES = 20, 10
-"""Rows, best first, that get pictures of their own; fewer with many classes, where each takes seconds to draw."""
+_MOST_PICTURES, _FEWER_PICTURES = 20, 10
+"""Rows, best first, that get pictures of their own; fewer with many classes, where each takes seconds to draw, and on
+boards of more than `_MANY_ROWS`."""
+_MANY_ROWS = 100
 WORST = "worst/"
 """Folder, below that of the matrices, of the pictures of their worst part."""
 _WORST_CLASSES = 20
@@ -50,8 +52,9 @@ class _Matrix:
 
 
 def pictured(board: Board) -> list[Row]:
-    """The rows of a board that get pictures of their own confusions, best first; all have CSV and Markdown."""
-    most = _MOST_PICTURES if len(board.data.classes) <= NATURAL_UP_TO else _MOST_OF_MANY_CLASSES
+    """The rows of a board that get pictures of their own confusions, best first."""
+    few = len(board.data.classes) <= NATURAL_UP_TO and len(board.rows) <= _MANY_ROWS
+    most = _MOST_PICTURES if few else _FEWER_PICTURES
     return [row for row in board.rows if row.points][:most]
 
 

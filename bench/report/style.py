@@ -102,6 +102,7 @@ def files_of(figure: Figure) -> dict[str, bytes]:
     found = {}
     for ending, metadata in ((".svg", {"Date": None}), (".png", {"Software": None})):
         buffer = io.BytesIO()
-        figure.savefig(buffer, format=ending[1:], dpi=PNG_DPI, metadata=metadata)
+        fast: Any = {"pil_kwargs": {"compress_level": 3}} if ending == ".png" else {}
+        figure.savefig(buffer, format=ending[1:], dpi=PNG_DPI, metadata=metadata, **fast)
         found[ending] = buffer.getvalue()
     return found

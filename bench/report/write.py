@@ -10,7 +10,7 @@ from bench.analysis.board import Board, build_board
 from bench.analysis.budget import UnderBudget
 from bench.analysis.mistakes import Mistakes, mistakes_of
 from bench.report.cards import card_names, model_cards
-from bench.report.confusion import confusion_texts
+from bench.report.confusion import confusion_texts, tabulated
 from bench.report.confusion_figures import confusion_picture_names, draw_confusions
 from bench.report.figures import FIGURES, draw_figures
 from bench.report.files import drawing_of, is_drawn, note_drawn, remove_outdated, write_all, write_file
@@ -106,12 +106,12 @@ def files_of(boards: Sequence[Board], mistakes: Mapping[str, Mistakes]) -> list[
     found: list[str] = []
     for board, folder in zip(boards, picture_folders(boards), strict=True):
         names = picture_names(board)
-        drawn = [row for row in board.rows if row.points]
-        if drawn:
+        if any(row.points for row in board.rows):
             found += [f"figures/{folder}{name}{ending}" for name in FIGURES for ending in (".svg", ".png")]
         found += [f"cards/{folder}{name}.md" for name in card_names(board)]
         found += [f"figures/{folder}{name}" for name in mistake_files(board, mistakes[board.id])]
-        found += [f"confusion/{folder}{names[row.name]}{ending}" for row in drawn for ending in (".csv", ".md")]
+        tables = [names[row.name] for row in tabulated(board)]
+        found += [f"confusion/{folder}{name}{ending}" for name in tables for ending in (".csv", ".md")]
         pictures = confusion_picture_names(board)
         found += [f"confusion/{folder}{name}{ending}" for name in pictures for ending in (".svg", ".png")]
     return found

@@ -104,7 +104,7 @@ def test_pictures_of_10_100_and_1000_classes_are_valid_and_of_moderate_size(tmp_
 def test_the_names_of_pictures_are_those_that_are_drawn_of_the_best_rows_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(confusion_figures, "_MOST_OF_MANY_CLASSES", 2)
+    monkeypatch.setattr(confusion_figures, "_FEWER_PICTURES", 2)
     board = _board(tmp_path, 30, models=3)
     names = confusion_picture_names(board)
     assert names == [f"{part}{row.name}" for part in ("", "worst/") for row in board.rows[:2]]
