@@ -27,7 +27,9 @@ from tests.cost_samples import make_timing
 from tests.samples import CANONICAL_FAKES, Fake, make_study
 
 Draw = Callable[[Board], Figure]
-DRAWINGS = [draw for name, (_, draw) in FIGURES.items() if name != "pareto"]
+APART = ("pareto", "ranks", "summary")
+"""Pictures of several panels or with a table, which have tests of their own."""
+DRAWINGS = [draw for name, (_, draw) in FIGURES.items() if name not in APART]
 """The figures with a single plot, in which every model has a name."""
 
 
