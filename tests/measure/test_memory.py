@@ -63,8 +63,8 @@ def test_peaks_in_a_fresh_process_follow_weights_and_batch() -> None:
     assert large.inference_peak_bytes - small.inference_peak_bytes == pytest.approx(20 * 8 * MIB, rel=0.35)
     assert small.training_peak_bytes is not None
     assert heavy.training_peak_bytes is not None
-    # AdamW keeps two moments beside the gradient: three more bytes for each byte of weights
-    assert heavy.training_peak_bytes - small.training_peak_bytes == pytest.approx(4 * 48 * MIB, rel=0.35)
+    # AdamW keeps two moments beside weights and gradient, and its step holds up to two temporary copies of the weights
+    assert 2.6 * 48 * MIB < heavy.training_peak_bytes - small.training_peak_bytes < 6.5 * 48 * MIB
     for found in (small, large, heavy):
         assert found.weights_bytes < found.inference_peak_bytes < (found.training_peak_bytes or 0)
         assert found.method == "resident"
