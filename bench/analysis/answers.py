@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from bench.analysis.board import Board
 from bench.analysis.calibration import ImageScores, image_scores
+from bench.analysis.predictions import PER_IMAGE, images_digest, right_answers
 from bench.analysis.rows import Row
 from bench.records import RunRecord
 from bench.store import Store
@@ -20,7 +20,6 @@ MOST_ROWS = 30
 """Rows, best first, whose answers are compared."""
 SCORED_ROWS = 12
 """Rows, best first, whose probabilities are looked at."""
-_ROUNDING = 1e-6
 
 Ints = NDArray[np.int64]
 
@@ -107,20 +106,14 @@ def _answered(row: Row, reads: list[_Read]) -> Answered:
 def _read(store: Store, run: RunRecord, *, scored: bool) -> _Read | None:
     """A run's predictions; None where they are missing or do not fit its record."""
     try:
-        found = store.predictions(run.cell, ("index", "label", "prediction", *(("logits",) if scored else ())))
-        arrays = {name: np.asarray(found[name], dtype=np.int64) for name in ("index", "label", "prediction")}
+        found = store.predictions(run.cell, (*PER_IMAGE, *(("logits",) if scored else ())))
     except KeyError:
         return None
-    shapes = {array.shape for array in arrays.values()}
-    if run.test is None or shapes != {(run.test.n,)}:
+    if run.test is None or right_answers(found, run) is None:
         return None
-    hits = arrays["prediction"] == arrays["label"]
-    if abs(float(hits.mean()) - run.test.top1) > _ROUNDING:
-        return None
-    digest = hashlib.sha256(arrays["index"].tobytes())
-    digest.update(arrays["label"].tobytes())
+    arrays = {name: np.asarray(found[name], dtype=np.int64) for name in PER_IMAGE}
     logits = found.get("logits")
     scores = None
     if logits is not None and logits.shape == (run.test.n, len(run.data.classes)):
         scores = image_scores(logits, arrays["label"])
-    return _Read(run, digest.hexdigest(), arrays, scores)
+    return _Read(run, images_digest(arrays["index"], arrays["label"]), arrays, scores)

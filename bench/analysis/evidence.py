@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
@@ -12,11 +11,10 @@ from numpy.typing import NDArray
 
 from bench.analysis.hits import Hits
 from bench.analysis.intervals import image_counts
+from bench.analysis.predictions import PER_IMAGE, images_digest, right_answers
 from bench.analysis.rows import Row
 from bench.records import RunRecord
 from bench.store import Records
-
-_ROUNDING = 1e-6
 
 
 class Evidence:
@@ -40,25 +38,20 @@ class Evidence:
     def _load(self, records: Records, run: RunRecord, images: dict[str, tuple[str, int]]) -> None:
         """Keep a run's hits and the digest of its images, if there are predictions and they are those of its record."""
         try:
-            arrays = records.predictions(run.id, ("index", "label", "prediction"))
-            index, label, prediction = arrays["index"], arrays["label"], arrays["prediction"]
+            arrays = records.predictions(run.id, PER_IMAGE)
         except KeyError:
             return
-        if not index.shape == label.shape == prediction.shape or run.test is None:
+        hits = right_answers(arrays, run)
+        if hits is None:
             return
-        hits = np.asarray(prediction == label)
-        if len(hits) != run.test.n or abs(float(hits.mean()) - run.test.top1) > _ROUNDING:
-            return
-        images[run.id] = self._digest(index, label), len(hits)
+        images[run.id] = self._digest(arrays["index"], arrays["label"]), len(hits)
         self._packed[run.id] = np.packbits(hits)
 
     def _digest(self, index: NDArray[np.generic], label: NDArray[np.generic]) -> str:
-        """What tells one set of test images from another. Arrays that the records share are looked at once."""
+        """`images_digest`; arrays that the records share are looked at once."""
         key = id(index), id(label)
         if key not in self._digests or index.flags.writeable or label.flags.writeable:
-            digest = hashlib.sha256(np.ascontiguousarray(index, dtype=np.int64).tobytes())
-            digest.update(np.ascontiguousarray(label, dtype=np.int64).tobytes())
-            self._digests[key] = digest.hexdigest()
+            self._digests[key] = images_digest(index, label)
         return self._digests[key]
 
     @cached_property
