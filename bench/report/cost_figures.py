@@ -40,7 +40,7 @@ class Picture(NamedTuple):
 
 def draw_cost_figures(board: CostBoard) -> Iterator[tuple[str, dict[str, bytes]]]:
     """(name, bytes by ending) of every picture that the board has the numbers for, of its fastest `MOST` models."""
-    shown = replace(board, rows=board.good[:MOST]) if len(board.good) > MOST else board
+    shown = _shown(board)
     with styled():
         for name in cost_figure_names(board):
             figure = COST_FIGURES[name].draw(shown)
@@ -52,8 +52,13 @@ def draw_cost_figures(board: CostBoard) -> Iterator[tuple[str, dict[str, bytes]]
 
 def cost_figure_names(board: CostBoard) -> list[str]:
     """Names of the pictures that the board has the numbers for, among its fastest `MOST` models."""
-    shown = replace(board, rows=board.good[:MOST])
+    shown = _shown(board)
     return [name for name, picture in COST_FIGURES.items() if picture.possible(shown)]
+
+
+def _shown(board: CostBoard) -> CostBoard:
+    """The board, cut at its fastest `MOST` models where it has more."""
+    return replace(board, rows=board.good[:MOST]) if len(board.good) > MOST else board
 
 
 def roofline(board: CostBoard) -> Figure:

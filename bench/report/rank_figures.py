@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bench.analysis.board import Board
 from bench.analysis.rows import Row
+from bench.report.heat import shortened
 from bench.report.stamp import title
 from bench.report.style import GREY, headed, looks, new_figure
 from bench.report.words import with_interval
@@ -59,7 +60,7 @@ def _axis(axes: Axes, rows: list[Row], last: int) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axes.set_ylim(max(len(rows), 2) - 0.5, -0.5)
-    axes.set_yticks(range(len(rows)), [_short(row.name) for row in rows])
+    axes.set_yticks(range(len(rows)), [shortened(row.name, _NAME) for row in rows])
     axes.tick_params(axis="y", length=0)
     axes.set_xlim(0.5, last + 0.5)
     step = max(1, MaxNLocator(integer=True, nbins=8).tick_values(0, last)[1])
@@ -83,7 +84,3 @@ def _best(row: Row) -> str:
     if row.p_best is None:
         return ""
     return "< 1 %" if row.p_best < 0.01 else f"{100 * row.p_best:.0f} %"
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= _NAME else f"{name[: _NAME - 1]}…"

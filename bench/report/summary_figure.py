@@ -6,9 +6,10 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from bench.analysis.board import Board
-from bench.analysis.fronts import fronts_of
+from bench.analysis.fronts import starred
 from bench.analysis.rows import Row
 from bench.report.drawing import End, Spot, log_limits, names_at_the_right, names_near
+from bench.report.heat import shortened
 from bench.report.stamp import caveat, takeaway, title
 from bench.report.style import GREY, looks, new_figure
 from bench.report.words import percent, plural, significant
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 MOST = 10
 """Rows in the table and the pictures: the best ones."""
 _WIDTH, _HEIGHT = 13.33, 7.5
-_LEFT = 0.035
+_LEFT, _NAME = 0.035, 20
 
 
 def summary(board: Board) -> Figure:
@@ -67,7 +68,7 @@ def _intervals(axes: Axes, board: Board, rows: list[Row]) -> None:
             100 * point.value, place, color=style.colour, marker=style.marker, markersize=8, markeredgecolor="white"
         )
     axes.set_ylim(max(len(rows), 4) - 0.5, -0.5)
-    axes.set_yticks(range(len(rows)), [_short(row.name) for row in rows], fontsize=10)
+    axes.set_yticks(range(len(rows)), [shortened(row.name, _NAME) for row in rows], fontsize=10)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="y", visible=False)
     columns = ((1.2, "rank"), (1.58, "top-1 %"), (2.03, "params M"), (2.42, "GMACs"))
@@ -102,15 +103,11 @@ def _curves(axes: Axes, board: Board, rows: list[Row]) -> None:
         shown_sizes = sizes[::-1][::step]
         axes.set_xticks(shown_sizes, [f"{size:,}" for size in shown_sizes])
         axes.set_xticks([], minor=True)
-        names_at_the_right(
-            axes,
-            [
-                End(_short(row.name), row.points[-1].size, 100 * row.points[-1].value, style.colour, style.ink)
-                for row in rows
-                if (style := look[row.name])
-            ],
-            until=0.725,
-        )
+        ends = []
+        for row in rows:
+            style, last = look[row.name], row.points[-1]
+            ends.append(End(shortened(row.name, _NAME), last.size, 100 * last.value, style.colour, style.ink))
+        names_at_the_right(axes, ends, until=0.725)
     axes.set_xlabel("training images (log scale)")
 
 
@@ -122,8 +119,7 @@ def _front(axes: Axes, board: Board, rows: list[Row]) -> None:
         axes.text(0.5, 0.5, "no model has both measured", transform=axes.transAxes, ha="center", color=GREY)
         axes.set_axis_off()
         return
-    on_front = {place.row.name for front in fronts_of(board) if front.quantity.name == "gmacs"
-                for place in front.places if place.state == "front"}  # fmt: skip
+    on_front = starred(board)
     axes.set_xscale("log")
     spots = []
     for row in dots:
@@ -137,7 +133,7 @@ def _front(axes: Axes, board: Board, rows: list[Row]) -> None:
             markeredgecolor="white", linestyle="none", elinewidth=1.2,
         )  # fmt: skip
         star = " ★" if row.name in on_front else ""
-        spots.append(Spot(f"{_short(row.name)}{star}", x, x, x, y, low, high, style.colour, style.ink))
+        spots.append(Spot(f"{shortened(row.name, _NAME)}{star}", x, x, x, y, low, high, style.colour, style.ink))
     stairs = sorted((s for s in spots if s.name.endswith("★")), key=lambda s: (s.x, -s.y))
     best = [s for k, s in enumerate(stairs) if all(s.y > other.y for other in stairs[:k])]
     log_limits(axes, [s.x for s in spots], [s.x for s in spots])
@@ -151,7 +147,3 @@ def _front(axes: Axes, board: Board, rows: list[Row]) -> None:
 
 def _rank(row: Row) -> str:
     return f"{row.rank}" if row.rank is not None else "–"
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 20 else f"{name[:19]}…"
