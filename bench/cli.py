@@ -17,6 +17,7 @@ from bench.errors import UsageError
 if TYPE_CHECKING:
     from bench.analysis.board import Board
     from bench.analysis.budget import Budget, UnderBudget
+    from bench.claims.claim import Claim
     from bench.data.info import DataInfo
     from bench.options import Options
     from bench.store import Records
@@ -52,12 +53,16 @@ def _main(arguments: list[str]) -> int:
     _log_to_stderr(options.verbosity)
     if options.list_models is not None:
         return _list_models(options)
+    if options.list_claims:
+        return _list_claims(options)
     _budget(options)
+    command = f"python run_bench.py {shlex.join(arguments)}".rstrip()
+    if options.claims is not None:
+        return _claims(options, command)
     if options.report_only:
         return _report_only(options)
     if options.save_baseline is not None or options.check is not None or options.base is not None:
         return _gates(options)
-    command = f"python run_bench.py {shlex.join(arguments)}".rstrip()
     return _run(options, command)
 
 
@@ -218,9 +223,9 @@ def _under_budget(options: Options, boards: list[Board]) -> list[UnderBudget]:
 
 
 def _is_of(board: Board, plan: Plan) -> bool:
-    """Whether `board` is the one that this plan's runs are on."""
-    cell = next(job.cell for job in plan.jobs if job.cell is not None)
-    return board.holds(cell)
+    """Whether `board` is one of those that this plan's runs are on."""
+    cells = {job.cell.intervention: job.cell for job in plan.jobs if job.cell is not None}
+    return any(board.holds(cell) for cell in cells.values())
 
 
 def _gates(options: Options) -> int:
@@ -240,6 +245,63 @@ def _gates(options: Options) -> int:
     print(result.markdown)
     append_to_step_summary(result.markdown)
     return OK if result.passed else GATE_FAILED
+
+
+def _claims(options: Options, command: str) -> int:
+    """Test claims, or judge again from the records with `--report-only`; write and print their verdicts."""
+    from bench.claims.lab import run_lab
+    from bench.claims.registry import choose
+
+    claims = choose(options.claims or "")
+    others = (options.save_baseline, options.check, options.where)
+    if options.study.cost_only or any(other is not None for other in others):
+        raise UsageError("--claims excludes --cost-only, --where and the gates: run them apart.")
+    if options.dry_run:
+        return _dry_run_claims(options, claims)
+    failed = False
+    if not options.report_only:
+        from bench.execution.process import warm_up
+
+        warm_up()
+        failed = run_lab(
+            options.study,
+            claims,
+            command=command,
+            reporter=lambda plan: _reporter(options, plan),
+            progress=_decoding_bar(options),
+        )
+    return _report_claims(options, SOME_FAILED if failed else OK)
+
+
+def _dry_run_claims(options: Options, claims: Sequence[Claim]) -> int:
+    """Print the trainings and probes of the claims, task by task. Trains nothing, writes no record."""
+    from bench.claims.lab import plan_lab
+    from bench.execution.estimate import known_rates
+    from bench.report.plan import plan_json, plan_table
+
+    layout, _, _ = plan_lab(options.study, claims, _decoding_bar(options))
+    left = len(layout.looks_left(fresh=options.study.fresh))
+    plans = {task: (plan, known_rates(plan)) for task, plan in layout.plans.items()}
+    if options.json:
+        tasks = {task: plan_json(plan, rates) for task, (plan, rates) in plans.items()}
+        print(json.dumps({"tasks": tasks, "probes": len(layout.looks), "probes_left": left}, indent=1))
+        return OK
+    for task, (plan, rates) in plans.items():
+        print(f"{task}: {plan_table(plan, rates)}\n")
+    print(f"{left} of {len(layout.looks)} probes left")
+    return OK
+
+
+def _list_claims(options: Options) -> int:
+    from bench.claims.registry import all_claims
+
+    claims = all_claims()
+    if options.json:
+        print(json.dumps([{"id": c.id, "kind": c.kind, "title": c.title, "statement": c.english} for c in claims]))
+        return OK
+    for claim in claims:
+        print(f"{claim.id}  {claim.kind:<3}  {'confirmatory' if claim.confirmatory else '':<12}  {claim.english}")
+    return OK
 
 
 def _list_models(options: Options) -> int:

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from bench.errors import UsageError, did_you_mean
-from bench.protocol import PRESETS, Protocol
+from bench.protocol import PRESETS, Protocol, claims_protocol
 from bench.study import COST_ONLY_PX, GATE_MODELS, Study
 
-LISTS = ("models", "train_sizes", "seeds", "checkpoint", "plugins", "batch_sizes")
+LISTS = ("models", "interventions", "train_sizes", "seeds", "checkpoint", "plugins", "batch_sizes")
 """Options that take several values with commas between them."""
 SPELLINGS = {"lr_trials": ["--lr-trials"], "checkpoint": ["--checkpoint", "--initial-checkpoint"]}
 """Option names where they are not just the field's name with dashes."""
@@ -58,6 +58,10 @@ class Options:
     """Whether to draw, or to leave pictures and the page to a later `--report-only`."""
     where: str | None = None
     """A budget to rank the models under, as it was written."""
+    claims: str | None = None
+    """Ids of the claims to test, comma-separated; empty for all; None where not asked for."""
+    list_claims: bool = False
+    """Name the claims, run nothing."""
     save_baseline: Path | None = None
     """File that the gates' baseline is written to."""
     check: Path | None = None
@@ -92,7 +96,7 @@ def _parser(early: _Early) -> Any:
     """The parser with the defaults of the preset, and of `--cost-only` or the gates where those are asked for."""
     from jsonargparse import ArgumentParser
 
-    defaults = PRESETS[early.preset]
+    defaults = claims_protocol(early.preset) if early.claims else PRESETS[early.preset]
     if early.cost_only:
         defaults = dataclasses.replace(defaults, img_size=COST_ONLY_PX)
 
@@ -130,6 +134,7 @@ def _parser(early: _Early) -> Any:
     for field in dataclasses.fields(Study):
         if field.name not in ("models", "protocol"):
             _add_field(cost if field.name in COST else what, Study, field.name, field.default)
+    _add_claims(parser.add_argument_group("claims: what is said about inductive bias, tested"))
     _add_gates(parser.add_argument_group("gates: what a change did, for CI"))
     show.add_argument("--where", type=str, metavar="CONDITION", help=" ".join(WHERE.split()))
     show.add_argument("--report-only", action="store_true", help="Redraw the board from the records; run nothing.")
@@ -140,6 +145,18 @@ def _parser(early: _Early) -> Any:
     show.add_argument("-v", "--verbose", action="store_true", help="Say more on stderr.")
     show.add_argument("-q", "--quiet", action="store_true", help="Say only warnings on stderr.")
     return parser
+
+
+def _add_claims(group: Any) -> None:
+    group.add_argument(
+        "--claims",
+        metavar="C01,C02,…",
+        nargs="?",
+        const="",
+        default=None,
+        help="Test these claims, or all, with three seeds unless told otherwise; writes claims.md and claims.html.",
+    )
+    group.add_argument("--list-claims", action="store_true", help="Name the claims, and stop.")
 
 
 def _add_gates(group: Any) -> None:
@@ -204,6 +221,8 @@ def _options(values: dict[str, Any], early: _Early) -> Options:
         json=values["json"],
         pictures=values["pictures"],
         where=values["where"],
+        claims=values["claims"],
+        list_claims=values["list_claims"],
         save_baseline=_path(values["save_baseline"]),
         check=_path(values["check"]),
         base=_path(values["base"]),
@@ -235,7 +254,7 @@ def _as_list(name: str, text: str) -> str:
     if text.startswith("["):
         return text
     parts = [part.strip() for part in re.split(r",(?![^\[]*\])", text) if part.strip()]
-    if name in ("models", "checkpoint", "plugins"):
+    if name in ("models", "interventions", "checkpoint", "plugins"):
         return json.dumps(parts)
     return "[" + ", ".join(parts) + "]"
 
@@ -250,6 +269,7 @@ class _Early:
 
     preset: str
     cost_only: bool
+    claims: bool
     gates: bool
     named_models: bool
 
@@ -261,6 +281,7 @@ def _early(argv: list[str]) -> _Early:
     early.add_argument("--config")
     early.add_argument("--device")
     early.add_argument("--cost-only", action="store_true")
+    early.add_argument("--claims", nargs="?", const="")
     for option in ("--models", "--save-baseline", "--check"):
         early.add_argument(option)
     try:
@@ -281,6 +302,7 @@ def _early(argv: list[str]) -> _Early:
     return _Early(
         preset=str(asked),
         cost_only=known.cost_only or in_file.get("cost_only") is True,
+        claims=known.claims is not None or in_file.get("claims") is not None,
         gates=gates,
         named_models=known.models is not None or "models" in in_file,
     )

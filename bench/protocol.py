@@ -23,7 +23,7 @@ class Protocol:
     """
 
     dataset: str = "digits"
-    """`digits`, `torch/NAME`, `hfds/NAME`, or a folder (of class folders, or of Parquet shards)."""
+    """`digits`, `synthetic/TASK`, `torch/NAME`, `hfds/NAME`, or a folder (of class folders, or of Parquet shards)."""
     img_size: int = 32
     """Side in pixels of the square that every model sees, in training and in test."""
     batch_size: int = 32
@@ -76,11 +76,9 @@ class Protocol:
 
     @property
     def preset(self) -> str:
-        """The preset these fields equal apart from the dataset, or `custom`."""
-        for name, preset in PRESETS.items():
-            if replace(preset, dataset=self.dataset) == self:
-                return name
-        return "custom"
+        """The preset these fields equal apart from the dataset, `claims-…` for one of the lab's, or `custom`."""
+        known = {**PRESETS, **{f"claims-{name}": claims_protocol(name) for name in CLAIMS}}
+        return next((name for name, preset in known.items() if replace(preset, dataset=self.dataset) == self), "custom")
 
     @property
     def exploratory(self) -> bool:
@@ -184,3 +182,15 @@ PRESETS: dict[str, Protocol] = {
     "gate": Protocol(samples_seen=5120, train_sizes=(1.0,), lr=1e-3, lr_trials=1),
 }
 """Starting points; every field can be set on top of one."""
+
+CLAIMS: dict[str, dict[str, Any]] = {
+    "smoke": {"seeds": (0, 1, 2), "train_sizes": (0.1, 0.5, 1.0)},
+    "quick": {"samples_seen": 2560, "lr": 2e-3, "seeds": (0, 1, 2)},
+    "standard": {"samples_seen": 40_000, "lr": 2e-3, "lr_trials": 2, "train_sizes": (0.02, 0.1, 0.3, 1.0)},
+}
+"""What differs from a preset by default where claims are tested: three seeds, and budgets for hundreds of trainings."""
+
+
+def claims_protocol(preset: str) -> Protocol:
+    """The protocol in which claims are tested unless its fields are given: a preset with the lab's differences."""
+    return replace(PRESETS[preset], **CLAIMS.get(preset, {}))

@@ -176,6 +176,8 @@ class CellSpec(Frozen):
     """Peak learning rate of a trial; None for a run, whose rate the trials choose."""
     weights: str = "scratch"
     """`scratch`, `pretrained`, or `sha256:…` of a checkpoint file."""
+    intervention: str = "none"
+    """What is done to every image after augmentation, in training and in test, such as `patch-permute`."""
 
 
 class RunRecord(Frozen):
@@ -207,5 +209,51 @@ class RunRecord(Frozen):
     """Result on the test split; None for trials and failures."""
     trials: list[TrialResult] = Field(default_factory=list)
     """The learning-rate trials that chose this run's rate."""
+    failure: Failure | None = None
+    """Why there is no result; None where there is one."""
+
+
+class ProbeSpec(Frozen):
+    """The exact request of a probe; its content hash names the record."""
+
+    probe: str
+    """Name of the probe."""
+    version: int
+    """Version of the probe's meaning."""
+    model: str
+    """The name asked for."""
+    cells: list[str]
+    """Ids of the trained cells whose weights are looked at, by seed; empty for an untrained model."""
+    data_fingerprint: str | None
+    """Fingerprint of the dataset whose images are shown; None for a structural probe."""
+    img_size: int
+    """Side of the images in pixels."""
+    num_classes: int
+    """Outputs of the model."""
+    seed: int
+    """Seed of an untrained model's weights and of everything that the probe draws."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Keywords of the probe."""
+
+
+class ProbeRecord(Frozen):
+    """What a probe found, or why it found nothing."""
+
+    schema_version: int = SCHEMA_VERSION
+    """Version of this layout."""
+    id: str
+    """Content hash of `spec`."""
+    spec: ProbeSpec
+    """The exact request."""
+    status: Literal["ok", "refused", "failed"]
+    """Whether there is a result; `refused` where the model's geometry allows none, which trying again cannot change."""
+    created: str
+    """UTC time of writing, ISO 8601."""
+    environment: Environment
+    """Machine and software."""
+    values: dict[str, Any] = Field(default_factory=dict)
+    """What was found, by name; units are in the names."""
+    seconds: float
+    """Wall time of the probe in seconds."""
     failure: Failure | None = None
     """Why there is no result; None where there is one."""

@@ -7,7 +7,9 @@ Layout below the output folder::
     runs/<protocol>/<model>/n<size>-s<seed>-<id>/failed-1.json     one per failed attempt
     profiles/<model>-<px>px-<id>/record.json                       what a model costs, likewise
     devices/<hardware>-<id>/record.json                            what a device can do at best
+    runs/<protocol>/<model>/n<size>-s<seed>-<id>/weights.safetensors  of those trained models that probes look at
     images/<fingerprint>/thumbnails.npz                            small copies of the test images that boards show
+    probes/<probe>/<model>-<id>/record.json                        what a probe found; arrays.npz beside it
 """
 
 from __future__ import annotations
@@ -37,11 +39,14 @@ from pydantic import ValidationError
 from bench.errors import UsageError
 from bench.profiles import DeviceRecord, ProfileRecord
 from bench.protocol import content_hash
-from bench.records import SCHEMA_VERSION, CellSpec, RunRecord
+from bench.records import SCHEMA_VERSION, CellSpec, ProbeRecord, ProbeSpec, RunRecord
 
 RECORD = "record.json"
 PREDICTIONS = "predictions.npz"
 THUMBNAILS = "thumbnails.npz"
+WEIGHTS = "weights.safetensors"
+ARRAYS = "arrays.npz"
+LAB = "lab.json"
 _IN_COMMON = ("index", "label")
 """Arrays of the predictions that are the same in all runs of a board."""
 _SHARED = ("protocol", "data", "environment")
@@ -49,7 +54,7 @@ _SHARED = ("protocol", "data", "environment")
 _LATEST = 8
 """Different values of such a field that are remembered while records are read."""
 _BEGINNING = re.compile(rb'\{\s*"schema_version"\s*:\s*(\d+)\s*,')
-_R = TypeVar("_R", RunRecord, ProfileRecord, DeviceRecord)
+_R = TypeVar("_R", RunRecord, ProfileRecord, DeviceRecord, ProbeRecord)
 
 
 class StoreError(UsageError):
@@ -57,8 +62,16 @@ class StoreError(UsageError):
 
 
 def cell_id(cell: CellSpec) -> str:
-    """The name of a cell: SHA-256 of its exact request, 64 hex digits."""
-    return content_hash(cell.model_dump(mode="json"))
+    """The name of a cell: SHA-256 of its exact request, 64 hex digits.
+
+    An intact cell hashes as it did before there were interventions, so that older records keep their names.
+    """
+    return content_hash(cell.model_dump(mode="json", exclude={"intervention"} if cell.intervention == "none" else None))
+
+
+def probe_id(spec: ProbeSpec) -> str:
+    """The name of a probe's record: SHA-256 of its exact request, 64 hex digits."""
+    return content_hash(spec.model_dump(mode="json"))
 
 
 def slug(name: str) -> str:
@@ -83,6 +96,8 @@ class Store:
     def cell_folder(self, cell: CellSpec) -> Path:
         """Where a cell's record stands or will stand."""
         what = f"n{cell.train_size}-s{cell.seed}" + (f"-lr{cell.lr:g}" if cell.lr is not None else "")
+        if cell.intervention != "none":
+            what += f"-{slug(cell.intervention)}"
         return self.root / "runs" / cell.protocol_id[:8] / slug(cell.model) / f"{what}-{cell_id(cell)[:12]}"
 
     def profile_folder(self, model: str, img_size: int, profile_id: str) -> Path:
@@ -92,6 +107,14 @@ class Store:
     def device_folder(self, hardware: str, device_id: str) -> Path:
         """Where a device's record stands or will stand; `hardware` is its name."""
         return self.root / "devices" / f"{slug(hardware)}-{device_id[:12]}"
+
+    def probe_folder(self, spec: ProbeSpec) -> Path:
+        """Where a probe's record stands or will stand."""
+        return self.root / "probes" / slug(spec.probe) / f"{slug(spec.model)}-{probe_id(spec)[:12]}"
+
+    def weights_file(self, cell: CellSpec) -> Path:
+        """Where the weights of a trained cell stand, if they were kept."""
+        return self.cell_folder(cell) / WEIGHTS
 
     def is_done(self, folder: Path) -> bool:
         """Whether a complete record stands in `folder`; a torn one counts as not there."""
@@ -125,6 +148,25 @@ class Store:
         folder = self.device_folder(record.environment.hardware, record.id)
         self._write(folder / RECORD, _as_json(record))
         return folder
+
+    def write_weights(self, cell: CellSpec, data: bytes) -> Path:
+        """Keep the weights of a trained cell, the content of a safetensors file. Returns the file's path."""
+        path = self.weights_file(cell)
+        self._write(path, data)
+        return path
+
+    def write_probe(self, record: ProbeRecord, arrays: Mapping[str, NDArray[np.generic]] | None = None) -> Path:
+        """Write what a probe found, its arrays first. A failed one never replaces a good one. Returns its folder."""
+        folder = self.probe_folder(record.spec)
+        if arrays:
+            self._write(folder / ARRAYS, _packed(arrays))
+        self._write_record(folder, record)
+        return folder
+
+    def write_lab(self, data: bytes) -> Path:
+        """Write what a lab was asked for, in place of what it was asked for before. Returns the file's path."""
+        self._write(self.root / LAB, data)
+        return self.root / LAB
 
     def write_thumbnails(self, fingerprint: str, images: Mapping[int, NDArray[np.uint8]]) -> Path:
         """Keep small copies of test images of one dataset, in place of those kept before. Returns the file's path.
@@ -183,8 +225,12 @@ class Store:
         """Where the test images that boards of one dataset show stand or will stand."""
         return self.root / "images" / slug(fingerprint[:12]) / THUMBNAILS
 
-    def _write_record(self, folder: Path, record: RunRecord | ProfileRecord) -> None:
-        name = RECORD if record.status == "ok" else f"failed-{self.failures(folder) + 1}.json"
+    def read_probe(self, folder: Path) -> ProbeRecord:
+        """The good record in `folder`; raises ValueError where it is broken, OSError where it is missing."""
+        return _parse(ProbeRecord, (folder / RECORD).read_bytes())
+
+    def _write_record(self, folder: Path, record: RunRecord | ProfileRecord | ProbeRecord) -> None:
+        name = RECORD if record.status != "failed" else f"failed-{self.failures(folder) + 1}.json"
         self._write(folder / name, _as_json(record))
 
     def _write(self, path: Path, data: bytes) -> None:
@@ -235,6 +281,8 @@ class Records:
     """Folder of each record id, relative to `root`."""
     devices: list[DeviceRecord] = field(default_factory=list)
     """What each device can do at best."""
+    probes: list[ProbeRecord] = field(default_factory=list)
+    """What probes found, good and failed."""
     _in_common: dict[tuple[str, int, int], NDArray[np.generic]] = field(default_factory=dict, repr=False, compare=False)
 
     def predictions(self, run_id: str, names: Collection[str] | None = None) -> dict[str, NDArray[np.generic]]:
@@ -243,6 +291,13 @@ class Records:
             return _arrays(self.root / self.folders[run_id] / PREDICTIONS, names, self._in_common)
         except (OSError, ValueError) as error:
             raise KeyError(run_id) from error
+
+    def probe_arrays(self, record_id: str) -> dict[str, NDArray[np.generic]]:
+        """The arrays beside a probe's record; raises KeyError where there are none."""
+        try:
+            return _arrays(self.root / self.folders[record_id] / ARRAYS, None)
+        except (OSError, ValueError) as error:
+            raise KeyError(record_id) from error
 
     def run_path(self, run_id: str) -> str | None:
         """Folder of a record relative to the output folder, with forward slashes."""
@@ -263,6 +318,7 @@ def load_records(root: Path | str) -> Records:
             problems=problems,
             folders=folders,
             devices=_load(DeviceRecord, base, "devices", problems, folders),
+            probes=_load(ProbeRecord, base, "probes", problems, folders),
         )
 
 
@@ -360,7 +416,7 @@ def _npy_header(header: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     return np.lib.format.read_array_header_1_0(io.BytesIO(header))
 
 
-def _as_json(record: RunRecord | ProfileRecord | DeviceRecord) -> bytes:
+def _as_json(record: RunRecord | ProfileRecord | DeviceRecord | ProbeRecord) -> bytes:
     return (record.model_dump_json(indent=1) + "\n").encode()
 
 

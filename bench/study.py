@@ -37,6 +37,9 @@ class Study:
     """Models to compare: names of `--list-models`, torchvision's spellings, timm names, `hf_hub:…`."""
     protocol: Protocol = field(default_factory=Protocol)
     """Everything held equal between the models."""
+    interventions: tuple[str, ...] = ("none",)
+    """Fixed changes to every image, in training and in test, each with a board of its own: `none`, `patch-permute`,
+    `within-patch-permute`, `pixel-permute`, `row-permute`, `shift`; `:N` after one gives its size in pixels."""
     data_dir: Path | None = None
     """Folder that holds the dataset, for those that are not a folder themselves."""
     download: bool = False
@@ -71,6 +74,7 @@ class Study:
     def __post_init__(self) -> None:
         import_plugins(self.plugins)
         object.__setattr__(self, "models", tuple(parse_models(",".join(self.models))))
+        object.__setattr__(self, "interventions", _interventions(self.interventions, self.protocol.img_size))
         rules = [
             (self.limit is None or self.limit >= 0, f"--limit must not be negative, not {self.limit}"),
             (self.threads is None or 1 <= self.threads <= 4096, f"--threads must be at least 1, not {self.threads}"),
@@ -124,6 +128,18 @@ class Study:
         return files
 
 
+def _interventions(texts: Sequence[str], img_size: int) -> tuple[str, ...]:
+    """Each intervention once, in its one spelling. Raises UsageError for an unknown one, or none at all."""
+    if tuple(texts) == ("none",):
+        return ("none",)
+    from bench.data.interventions import parse_intervention
+
+    found = tuple(dict.fromkeys(parse_intervention(text, img_size).text for text in texts))
+    if not found:
+        raise UsageError("--interventions needs at least one, such as none,patch-permute.")
+    return found
+
+
 def import_plugins(modules: Sequence[str]) -> None:
     """Import each module by name; UsageError where there is none or its import fails."""
     here = os.getcwd()
@@ -155,6 +171,8 @@ class Job:
     """Whether a good record is there (and is to be kept)."""
     failures: int
     """Failed attempts so far; a failed job is tried again."""
+    keep_weights: bool = False
+    """Whether the trained weights are kept beside the record, for probes."""
 
     @property
     def title(self) -> str:
@@ -163,7 +181,22 @@ class Job:
             return f"{self.model} cost"
         rate = f" lr {self.cell.lr:g}" if self.kind == "trial" else ""
         word = "trial" if self.kind == "trial" else "run"
-        return f"{self.model} {word} n={self.cell.train_size} seed {self.cell.seed}{rate}"
+        under = f" {self.cell.intervention}" if self.cell.intervention != "none" else ""
+        return f"{self.model}{under} {word} n={self.cell.train_size} seed {self.cell.seed}{rate}"
+
+
+@dataclass(frozen=True)
+class Branch:
+    """The trainings of one model under one intervention: every seed, and every train size or the largest only."""
+
+    model: str
+    """The model's name."""
+    intervention: str = "none"
+    """What is done to every image."""
+    largest_only: bool = False
+    """Whether only the largest train size is trained."""
+    keep_weights: bool = False
+    """Whether the weights trained at the largest size are kept, for probes."""
 
 
 @dataclass(frozen=True)
@@ -208,13 +241,19 @@ class Plan:
         return self.study.protocol.steps(job.cell.train_size) * self.study.protocol.batch_size
 
 
-def make_plan(study: Study, data: DataInfo | None, hardware: Hardware, store: Store) -> Plan:
+def make_plan(
+    study: Study,
+    data: DataInfo | None,
+    hardware: Hardware,
+    store: Store,
+    branches: Sequence[Branch] | None = None,
+) -> Plan:
     """Lay out the study's jobs and see which are done; without `data` only cost. Reads the store, writes nothing.
 
-    Raises UsageError where a train size does not fit the data.
+    Every model is trained under every intervention, and its cost measured, unless `branches` says what to train:
+    then that is all there is. Raises UsageError where a train size does not fit the data.
     """
     from bench.data.splits import dev_counts, resolve_train_sizes
-    from bench.records import CellSpec
 
     protocol = study.protocol
     if data is None:
@@ -223,26 +262,40 @@ def make_plan(study: Study, data: DataInfo | None, hardware: Hardware, store: St
     available = data.n_train - sum(dev_counts(data.train_counts, protocol.dev_fraction))
     sizes = tuple(sorted(resolve_train_sizes(protocol.train_sizes, available)))
     weights = initial_weights(study)
-    jobs = profile_jobs(study, len(data.classes), hardware, store)
-    for model in study.models:
+    jobs = profile_jobs(study, len(data.classes), hardware, store) if branches is None else []
+    if branches is None:
+        branches = [Branch(model, what) for model in study.models for what in study.interventions]
+    for branch in branches:
         shared: dict[str, Any] = {
-            "model": model,
+            "model": branch.model,
             "protocol_id": protocol.id,
             "data_fingerprint": data.fingerprint,
             "hardware": hardware.name,
             "threads": hardware.threads if hardware.device == "cpu" else 0,
             "precision": hardware.precision,
-            "weights": weights[model],
+            "weights": weights[branch.model],
+            "intervention": branch.intervention,
         }
-        if protocol.lr_trials > 1:
-            for lr in protocol.learning_rates():
-                cell = CellSpec(kind="trial", train_size=sizes[-1], seed=protocol.seeds[0], lr=lr, **shared)
-                jobs.append(_cell_job(study, cell, store))
-        for seed in protocol.seeds:
-            for size in reversed(sizes):
-                cell = CellSpec(kind="run", train_size=size, seed=seed, lr=None, **shared)
-                jobs.append(_cell_job(study, cell, store))
+        jobs += _branch_jobs(study, branch, sizes, shared, store)
     return Plan(study=study, data=data, hardware=hardware, train_sizes=sizes, jobs=tuple(jobs))
+
+
+def _branch_jobs(
+    study: Study, branch: Branch, sizes: tuple[int, ...], shared: Mapping[str, Any], store: Store
+) -> list[Job]:
+    """Trials, then runs, the largest size first: the best trial is the first run, and is not trained twice."""
+    from bench.records import CellSpec
+
+    protocol, jobs = study.protocol, []
+    if protocol.lr_trials > 1:
+        for lr in protocol.learning_rates():
+            cell = CellSpec(kind="trial", train_size=sizes[-1], seed=protocol.seeds[0], lr=lr, **shared)
+            jobs.append(_cell_job(study, cell, store))
+    for seed in protocol.seeds:
+        for size in reversed(sizes[-1:] if branch.largest_only else sizes):
+            cell = CellSpec(kind="run", train_size=size, seed=seed, lr=None, **shared)
+            jobs.append(_cell_job(study, cell, store, keep_weights=branch.keep_weights and size == sizes[-1]))
+    return jobs
 
 
 def choose_lr(trials: Sequence[TrialResult]) -> float | None:
@@ -268,7 +321,7 @@ def trial_results(trials: Mapping[float, RunRecord | None]) -> list[TrialResult]
     return results
 
 
-def _cell_job(study: Study, cell: CellSpec, store: Store) -> Job:
+def _cell_job(study: Study, cell: CellSpec, store: Store, *, keep_weights: bool = False) -> Job:
     from bench.store import cell_id
 
     folder = store.cell_folder(cell)
@@ -278,8 +331,9 @@ def _cell_job(study: Study, cell: CellSpec, store: Store) -> Job:
         id=cell_id(cell),
         folder=folder,
         cell=cell,
-        done=not study.fresh and store.is_done(folder),
+        done=not study.fresh and store.is_done(folder) and (not keep_weights or store.weights_file(cell).is_file()),
         failures=store.failures(folder),
+        keep_weights=keep_weights,
     )
 
 

@@ -14,7 +14,7 @@ from bench.measure.hardware import Hardware
 from bench.protocol import PRESETS, Protocol
 from bench.records import Failure, TrialResult
 from bench.store import Store
-from bench.study import Plan, Study, choose_lr, make_plan, trial_results
+from bench.study import Branch, Job, Plan, Study, choose_lr, make_plan, trial_results
 from tests.samples import DATA, make_run
 
 CPU = Hardware(device="cpu", name="Test CPU", threads=2, precision="fp32", memory_bytes=None)
@@ -127,3 +127,40 @@ def test_a_failed_trial_stands_in_the_sweep_without_a_result() -> None:
         TrialResult(lr=0.1, dev_loss=None, dev_top1=None),
         TrialResult(lr=0.3, dev_loss=None, dev_top1=None),
     ]
+
+
+def test_every_intervention_has_trials_and_runs_of_its_own_and_a_model_is_measured_once(tmp_path: Path) -> None:
+    jobs = _plan(tmp_path, interventions=("none", "patch-permute")).of("resnet18")
+    kinds = [(job.kind, job.cell.intervention if job.cell else "") for job in jobs]
+    own = [("trial", 2), ("run", 4)]
+    expected = [(kind, what) for what in ("none", "patch-permute") for kind, count in own for _ in range(count)]
+    assert kinds == [("profile", ""), *expected]
+    assert len({job.id for job in jobs}) == len(jobs)
+    assert len({job.folder for job in jobs}) == len(jobs)
+
+
+def test_branches_say_exactly_what_is_trained(tmp_path: Path) -> None:
+    protocol = replace(Protocol(), seeds=(0, 1), train_sizes=(0.1, 1.0), lr_trials=1)
+    study = Study(models=MODELS, protocol=protocol, output=tmp_path)
+    branches = [Branch("deit_ti", "pixel-permute", largest_only=True, keep_weights=True), Branch("resnet18")]
+    jobs = make_plan(study, DATA, CPU, Store(tmp_path), branches).jobs
+    cells = [(job.model, job.cell.intervention, job.cell.train_size, job.keep_weights) for job in jobs if job.cell]
+    largest = max(size for _, _, size, _ in cells)
+    assert cells == [
+        *[("deit_ti", "pixel-permute", largest, True)] * 2,
+        *[("resnet18", "none", size, False) for _ in range(2) for size in (largest, min(c[2] for c in cells))],
+    ]
+    assert {job.kind for job in jobs} == {"run"}
+
+
+def test_a_run_whose_weights_are_wanted_is_done_only_with_them(tmp_path: Path) -> None:
+    def job(*, keep: bool) -> Job:
+        study = Study(models=MODELS, protocol=PRESETS["smoke"], output=tmp_path)
+        return make_plan(study, DATA, CPU, Store(tmp_path), [Branch("deit_ti", keep_weights=keep)]).jobs[0]
+
+    job(keep=False).folder.mkdir(parents=True)
+    (job(keep=False).folder / "record.json").write_text("{}\n")
+    assert job(keep=False).done
+    assert not job(keep=True).done
+    (job(keep=True).folder / "weights.safetensors").write_bytes(b"")
+    assert job(keep=True).done

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Board:
-    """The ranked table of one (data, protocol, hardware, threads, precision) group."""
+    """The ranked table of one (data, protocol, hardware, threads, precision, intervention) group."""
 
     key: GroupKey
     """What all rows have in common."""
@@ -51,7 +51,15 @@ class Board:
     @property
     def id(self) -> str:
         """A short name that is stable and differs between boards: dataset, protocol, and a hash of the whole key."""
-        return f"{slug(self.data.dataset)}-{self.key.protocol_id[:8]}-{content_hash(list(self.key))[:8]}"
+        intact = self.key.intervention == "none"
+        group = content_hash(list(self.key[:-1] if intact else self.key))  # intact boards keep their older names
+        return f"{slug(self.dataset)}-{self.key.protocol_id[:8]}-{group[:8]}"
+
+    @property
+    def dataset(self) -> str:
+        """The dataset's name, and what was done to every image."""
+        intact = self.key.intervention == "none"
+        return self.data.dataset if intact else f"{self.data.dataset} under {self.key.intervention}"
 
     @property
     def preset(self) -> str:
@@ -97,9 +105,7 @@ class Board:
 
     def holds(self, cell: CellSpec) -> bool:
         """Whether `cell` belongs on this board."""
-        return self.key == GroupKey(
-            cell.data_fingerprint, cell.protocol_id, cell.hardware, cell.threads, cell.precision
-        )
+        return self.key == key_of(cell)
 
     def to_frame(self) -> pd.DataFrame:
         """One line per row of the board, in its order; the columns are those of `leaderboard.csv`."""
@@ -113,7 +119,7 @@ def build_board(records: Records) -> list[Board]:
     """Every board that the records hold, the one with the newest run first. Reads predictions, writes nothing."""
     groups: dict[GroupKey, list[RunRecord]] = {}
     for record in settle(records.runs):
-        groups.setdefault(key_of(record), []).append(record)
+        groups.setdefault(key_of(record.cell), []).append(record)
     boards = [_board(key, group, records) for key, group in groups.items()]
     return sorted((b for b in boards if b.rows), key=lambda b: (b.updated, b.id), reverse=True)
 

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 from bench.analysis.roofline import device_of, roof_point
 from bench.analysis.settings import Choice, choose_profiles
 from bench.profiles import DeviceRecord, ProfileRecord
-from bench.records import ModelInfo, RunRecord, TrialResult
+from bench.records import CellSpec, ModelInfo, RunRecord, TrialResult
 
 Status = Literal["complete", "partial", "failed"]
 
@@ -23,6 +23,7 @@ class GroupKey(NamedTuple):
     hardware: str
     threads: int
     precision: str
+    intervention: str = "none"
 
 
 @dataclass(frozen=True)
@@ -192,10 +193,11 @@ class Row:
         return len(rates) > 1 and self.chosen_lr in (min(rates), max(rates))
 
 
-def key_of(record: RunRecord) -> GroupKey:
+def key_of(cell: CellSpec) -> GroupKey:
     """The board that a run or trial belongs to."""
-    cell = record.cell
-    return GroupKey(cell.data_fingerprint, cell.protocol_id, cell.hardware, cell.threads, cell.precision)
+    return GroupKey(
+        cell.data_fingerprint, cell.protocol_id, cell.hardware, cell.threads, cell.precision, cell.intervention
+    )
 
 
 def settle(records: Iterable[RunRecord]) -> list[RunRecord]:

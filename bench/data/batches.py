@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from copy import copy
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +19,7 @@ from bench.data.augment import Augment
 from bench.data.cache import content_folder
 from bench.data.decode import usable_cpus
 from bench.data.info import DataInfo
+from bench.data.interventions import parse_intervention, pixel_map
 from bench.data.stream import Stream
 from bench.errors import UsageError
 
@@ -46,6 +48,19 @@ class ImageData:
         self._targets = {name: torch.from_numpy(values).to(device) for name, values in labels.items()}
         mean, std = (torch.tensor(v, device=device).view(1, -1, 1, 1) for v in (info.mean, info.std))
         self._scale, self._shift = 1 / (255 * std), mean / std
+        self._map: Tensor | None = None
+
+    def under(self, intervention: str, seed: int) -> ImageData:
+        """The same images, every one changed as `bench.data.interventions` says, in training and in evaluation alike.
+
+        Shares all memory with this one. Raises UsageError for an unknown intervention.
+        """
+        parsed = parse_intervention(intervention, self.img_size)
+        changed = copy(self)
+        changed._map = None
+        if parsed.name != "none":
+            changed._map = torch.from_numpy(pixel_map(parsed, self.img_size, seed)).to(self.device)
+        return changed
 
     def labels(self, split: str) -> NDArray[np.int64]:
         """Labels int64 [n] of `train` or `test`, in the order that indices refer to."""
@@ -58,7 +73,7 @@ class ImageData:
         """
         batches = partial(in_order, indices, batch_size)
         for part, pixels in zip(batches(), self._splits[split].walk(batches()), strict=True):
-            images = self._to_colour(self._normalise(resize(pixels, self.img_size)))
+            images = self._shown(self._normalise(resize(pixels, self.img_size)))
             yield images, self._targets[split][torch.from_numpy(part).to(self.device)]
 
     def train_batches(
@@ -76,14 +91,19 @@ class ImageData:
             images = self._normalise(recipe.on_pixels(resize(pixels, self.img_size), generator))
             targets = self._targets["train"][torch.from_numpy(part).to(self.device)]
             images, targets = recipe.on_normalised(images, targets, generator)
-            yield self._to_colour(images), targets
+            yield self._shown(images), targets
 
     def _normalise(self, pixels: Tensor) -> Tensor:
         """uint8 [b, h, w, c] → float32 [b, c, h, w] of mean 0 and deviation 1 over the train split."""
         return pixels.permute(0, 3, 1, 2).float().mul_(self._scale).sub_(self._shift)
 
-    def _to_colour(self, images: Tensor) -> Tensor:
-        """Three channels, channels last in memory; a grey image becomes three equal channels."""
+    def _shown(self, images: Tensor) -> Tensor:
+        """What a model sees: changed by the intervention, in three channels, channels last in memory.
+
+        A grey image becomes three equal channels.
+        """
+        if self._map is not None:
+            images = images.flatten(2)[:, :, self._map].view(images.shape)
         wide = images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images
         return wide.contiguous(memory_format=torch.channels_last)
 

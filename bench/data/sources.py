@@ -14,7 +14,9 @@ from bench.data.parquet import find_shards
 from bench.data.timm_sets import TORCH_SETS, hfds_copy
 from bench.errors import UsageError, did_you_mean, nearest
 
-Kind = Literal["digits", "torch", "hfds", "folder", "parquet"]
+Kind = Literal["digits", "synthetic", "torch", "hfds", "folder", "parquet"]
+SYNTHETIC = ("texture", "distant-pair", "same-different", "path")
+"""The tasks of `bench.data.synthetic`."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Request:
 
 
 def parse(dataset: str, data_dir: Path | None, download_dir: Path) -> Request:
-    """What `dataset` means: `digits`, `torch/NAME`, `hfds/NAME`, or a folder (with or without `folder:`).
+    """What `dataset` means: `digits`, `synthetic/TASK`, `torch/NAME`, `hfds/NAME`, or a folder (also `folder:…`).
 
     A relative folder is looked for in the current folder, then in `data_dir`. Raises UsageError for an unknown
     name and for a folder that is not there. Imports nothing heavy.
@@ -38,6 +40,13 @@ def parse(dataset: str, data_dir: Path | None, download_dir: Path) -> Request:
     data_dir = None if data_dir is None else data_dir.expanduser()
     if dataset == "digits":
         return Request("digits", dataset, download_dir)
+    if slash and prefix.lower() == "synthetic":
+        if rest.lower() not in SYNTHETIC:
+            raise UsageError(
+                f"unknown dataset {dataset!r}.{did_you_mean(rest, SYNTHETIC)} "
+                f"After synthetic/ there are: {', '.join(SYNTHETIC)}."
+            )
+        return Request("synthetic", f"synthetic/{rest.lower()}", download_dir)
     if slash and prefix.lower() in ("torch", "hfds"):
         if not rest:
             raise UsageError(f"dataset {dataset!r} has no name after the slash, such as torch/cifar10.")
@@ -62,13 +71,17 @@ def parse(dataset: str, data_dir: Path | None, download_dir: Path) -> Request:
 def identity(request: Request) -> str:
     """A cheap text that changes when the source does, as far as can be told without reading the images.
 
-    digits: the packaged file's hash. Others: paths, sizes and modification times of the files that are read; for
-    `hfds/` those of its local copy. Raises UsageError where they cannot be listed.
+    digits: the packaged file's hash; synthetic tasks: their version. Others: paths, sizes and modification times of
+    the files that are read; for `hfds/` those of its local copy. Raises UsageError where they cannot be listed.
     """
     if request.kind == "digits":
         from bench.data.digits import digits_identity
 
         return digits_identity()
+    if request.kind == "synthetic":
+        from bench.data.synthetic import synthetic_identity
+
+        return synthetic_identity(request.name)
     parts: Sequence[str] = ("",)
     if request.kind == "torch":
         parts = TORCH_SETS[request.name.partition("/")[2]]
@@ -90,6 +103,10 @@ def open_source(request: Request, *, download: bool) -> Source:
         from bench.data.digits import open_digits
 
         return open_digits()
+    if request.kind == "synthetic":
+        from bench.data.synthetic import open_synthetic
+
+        return open_synthetic(request.name.partition("/")[2])
     if request.kind == "torch":
         from bench.data.timm_sets import open_torch
 
@@ -117,7 +134,7 @@ def _find_folder(dataset: str, data_dir: Path | None) -> Path:
     explicit = dataset.startswith("folder:")
     text = dataset.removeprefix("folder:")
     if not text.strip():
-        raise UsageError("--dataset is empty: give digits, torch/NAME, hfds/NAME, or the path of a folder.")
+        raise UsageError("--dataset is empty: give digits, synthetic/TASK, torch/NAME, hfds/NAME, or a folder's path.")
     path = Path(text).expanduser()
     candidates = [path] if data_dir is None else [path, data_dir / path]
     for candidate in candidates:
@@ -133,7 +150,7 @@ def _find_folder(dataset: str, data_dir: Path | None) -> Path:
     hint = f" Did you mean {', '.join(near)}?" if near else ""
     raise UsageError(
         f"unknown dataset {dataset!r}: neither a folder nor a known name.{hint} "
-        "Known: digits, torch/NAME, hfds/NAME, or the path of a folder."
+        "Known: digits, synthetic/TASK, torch/NAME, hfds/NAME, or the path of a folder."
     )
 
 

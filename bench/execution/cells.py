@@ -73,11 +73,15 @@ class Site:
 class _Trained:
     """A trained model and how it came about; kept so that the best trial need not be trained twice."""
 
-    key: tuple[str, int, int, float]
+    key: tuple[str, str, int, int, float]
     model: nn.Module
     info: ModelInfo
     fit: Fit
     build_s: float
+
+    def worse_than(self, other: _Trained) -> bool:
+        """Whether `other` is the one to keep: the better of two trials of one sweep, the newer of two sweeps."""
+        return self.key[:2] != other.key[:2] or other.fit.dev_loss < self.fit.dev_loss
 
 
 @dataclass
@@ -92,10 +96,10 @@ class Bench:
     _unfit: CheckpointError | None = None
     _splits: dict[str, NDArray[np.int64]] = field(default_factory=dict)
 
-    def run_cell(self, cell: CellSpec, lr: float, trials: list[TrialResult]) -> RunRecord:
-        """Train and evaluate one cell, write its record and return it. Raises only StoreError."""
+    def run_cell(self, cell: CellSpec, lr: float, trials: list[TrialResult], keep_weights: bool = False) -> RunRecord:
+        """Train and evaluate one cell, write its record (weights first, if kept) and return it. Raises StoreError."""
         try:
-            record, predictions = self._run(cell, lr, trials)
+            record, predictions = self._run(cell, lr, trials, keep_weights)
         except StoreError:
             raise
         except Exception as error:
@@ -148,16 +152,19 @@ class Bench:
         return self._data
 
     def _run(
-        self, cell: CellSpec, lr: float, trials: list[TrialResult]
+        self, cell: CellSpec, lr: float, trials: list[TrialResult], keep_weights: bool
     ) -> tuple[RunRecord, dict[str, NDArray[Any]] | None]:
         train_idx, dev_idx = self._indices()
-        chosen = subset(self.data.labels("train"), train_idx, cell.train_size, cell.seed)
-        trained = self._train(cell, lr, chosen, dev_idx)
+        data = self.data.under(cell.intervention, cell.seed)
+        chosen = subset(data.labels("train"), train_idx, cell.train_size, cell.seed)
+        trained = self._train(cell, lr, data, chosen, dev_idx)
         metrics, predictions, test_s = None, None, 0.0
         if cell.kind == "run":
-            metrics, predictions, test_s = self._test(trained.model)
-        elif self._best is None or trained.fit.dev_loss < self._best.fit.dev_loss:
+            metrics, predictions, test_s = test(trained.model, data)
+        elif self._best is None or self._best.worse_than(trained):
             self._best = trained
+        if keep_weights:
+            Store(self.site.root).write_weights(cell, packed_weights(trained.model))
         record = RunRecord(
             id=cell_id(cell),
             cell=cell,
@@ -179,7 +186,9 @@ class Bench:
         )
         return record, predictions
 
-    def _train(self, cell: CellSpec, lr: float, chosen: NDArray[np.int64], dev_idx: NDArray[np.int64]) -> _Trained:
+    def _train(
+        self, cell: CellSpec, lr: float, data: ImageData, chosen: NDArray[np.int64], dev_idx: NDArray[np.int64]
+    ) -> _Trained:
         """A model trained as `cell` asks; the best trial's own if it is the same training, bit for bit."""
         key = _key(cell, lr)
         if self._best is not None and self._best.key == key:
@@ -190,7 +199,7 @@ class Bench:
         built = time.perf_counter() - start
         result = fit(
             model,
-            self.data,
+            data,
             chosen,
             dev_idx,
             protocol=self.site.protocol,
@@ -201,18 +210,6 @@ class Bench:
             on_step=self.on_images,
         )
         return _Trained(key, model, info, result, built)
-
-    def _test(self, model: nn.Module) -> tuple[EvalMetrics, dict[str, NDArray[Any]], float]:
-        """Open the test split, once, after training: metrics, what goes into predictions.npz, seconds."""
-        start = time.perf_counter()
-        labels = self.data.labels("test")
-        index = np.arange(len(labels), dtype=np.int64)
-        logits = predict(model, self.data, "test", index)
-        metrics = evaluate_logits(logits, labels)
-        arrays: dict[str, NDArray[Any]] = {"index": index, "label": labels, "prediction": logits.argmax(1)}
-        if logits.size <= MAX_LOGITS:
-            arrays["logits"] = logits
-        return metrics, arrays, time.perf_counter() - start
 
     def _build(self, model: str, weights: str, seed: int) -> tuple[nn.Module, ModelInfo]:
         """A fresh model on the device."""
@@ -252,6 +249,26 @@ class Bench:
 
             return int(torch.cuda.max_memory_allocated(self.device))
         return peak_resident_bytes()
+
+
+def test(model: nn.Module, data: ImageData) -> tuple[EvalMetrics, dict[str, NDArray[Any]], float]:
+    """Open the test split, once, after training: metrics, what goes into predictions.npz, seconds."""
+    start = time.perf_counter()
+    labels = data.labels("test")
+    index = np.arange(len(labels), dtype=np.int64)
+    logits = predict(model, data, "test", index)
+    metrics = evaluate_logits(logits, labels)
+    arrays: dict[str, NDArray[Any]] = {"index": index, "label": labels, "prediction": logits.argmax(1)}
+    if logits.size <= MAX_LOGITS:
+        arrays["logits"] = logits
+    return metrics, arrays, time.perf_counter() - start
+
+
+def packed_weights(model: nn.Module) -> bytes:
+    """A model's parameters and buffers as the content of a safetensors file."""
+    from safetensors.torch import save
+
+    return save({name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()})
 
 
 def train_metrics(trained: _Trained, protocol: Protocol, size: int, test_s: float, peak_bytes: int) -> TrainMetrics:
@@ -302,6 +319,6 @@ def failure(error: BaseException) -> Failure:
     return Failure(kind=type(error).__name__, message=lines[0][:500], traceback=tail)
 
 
-def _key(cell: CellSpec, lr: float) -> tuple[str, int, int, float]:
+def _key(cell: CellSpec, lr: float) -> tuple[str, str, int, int, float]:
     """What decides a training, given the site: two cells with equal keys train bit-identical models."""
-    return (cell.model, cell.train_size, cell.seed, lr)
+    return (cell.model, cell.intervention, cell.train_size, cell.seed, lr)

@@ -15,7 +15,7 @@ from bench.execution.process import Worker, WorkerDied, WorkFailed
 from bench.execution.progress import Reporter, Silent
 from bench.measure.environment import environment
 from bench.measure.hardware import Hardware, detect
-from bench.records import DataInfo, Failure, RunRecord, TrialResult
+from bench.records import CellSpec, DataInfo, Failure, RunRecord, TrialResult
 from bench.store import Records, Store, load_records
 from bench.study import Job, Plan, Study, choose_lr, initial_weights, make_plan, trial_results
 
@@ -184,7 +184,7 @@ class Launcher:
         except (WorkerDied, WorkFailed) as error:
             record = self._write_failure(job, describe(error))
         if job.kind == "trial" and record.cell.lr is not None:
-            self.trials[record.cell.lr] = record
+            self._trials(record.cell)[record.cell.lr] = record
         self.reporter.finished(job, record)
         return record
 
@@ -199,23 +199,27 @@ class Launcher:
 
     def _ask_for(self, job: Job) -> RunRecord:
         assert job.cell is not None
-        sweep = trial_results(self.trials) if job.kind == "run" else []
+        sweep = trial_results(self._trials(job.cell)) if job.kind == "run" else []
         lr = job.cell.lr if job.cell.lr is not None else self._rate(sweep)
         if lr is None:
             return self._write_failure(job, Failure(kind="NoLearningRate", message=NO_RATE))
-        return cast(RunRecord, self._worker.ask(("cell", job.cell, lr, sweep)))
+        return cast(RunRecord, self._worker.ask(("cell", job.cell, lr, sweep, job.keep_weights)))
+
+    def _trials(self, cell: CellSpec) -> dict[float, RunRecord | None]:
+        """The trials that choose the rate of a run: those of the same model under the same intervention."""
+        return self.trials.setdefault(cell.intervention, {})
 
     def _rate(self, sweep: list[TrialResult]) -> float | None:
         """The learning rate of a run: the only one there is, or the one that its trials chose."""
         rates = self.plan.study.protocol.learning_rates()
         return rates[0] if len(rates) == 1 else choose_lr(sweep)
 
-    def _earlier_trials(self) -> dict[float, RunRecord | None]:
-        """Trial records of earlier calls, by learning rate; those not run yet are absent."""
-        found: dict[float, RunRecord | None] = {}
+    def _earlier_trials(self) -> dict[str, dict[float, RunRecord | None]]:
+        """Trial records of earlier calls, by intervention and learning rate; those not run yet are absent."""
+        found: dict[str, dict[float, RunRecord | None]] = {}
         for job in self.plan.of(self.model):
             if job.kind == "trial" and job.done and job.cell is not None and job.cell.lr is not None:
-                found[job.cell.lr] = self.store.read_run(job.folder)
+                found.setdefault(job.cell.intervention, {})[job.cell.lr] = self.store.read_run(job.folder)
         return found
 
     def _write_failure(self, job: Job, why: Failure) -> RunRecord:
@@ -223,6 +227,7 @@ class Launcher:
         from bench.execution.cells import failed_run
 
         assert job.cell is not None
-        record = failed_run(self.site, job.cell, why, trial_results(self.trials) if job.kind == "run" else [])
+        sweep = trial_results(self._trials(job.cell)) if job.kind == "run" else []
+        record = failed_run(self.site, job.cell, why, sweep)
         self.store.write_run(record)
         return record

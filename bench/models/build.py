@@ -38,8 +38,7 @@ def build(
     """
     import torch
 
-    import bench.models.cvt  # noqa: F401  registers CvT with timm
-
+    _register()
     entry = resolve(name)
     asked = {"img_size": img_size, "drop_rate": drop, "drop_path_rate": drop_path}
     torch.manual_seed(seed)
@@ -54,14 +53,29 @@ def build(
     return model, _describe(entry, model, provenance, asked, accepted)
 
 
+def build_module(name: str, *, num_classes: int, img_size: int, seed: int = 0) -> nn.Module:
+    """The untrained model alone, without regularisation: what probes look at, or load trained weights into."""
+    import torch
+
+    _register()
+    torch.manual_seed(seed)
+    return _create(resolve(name), num_classes, {"img_size": img_size})[0]
+
+
+def _register() -> None:
+    """Make our own models known to timm."""
+    import bench.models.cvt
+    import bench.models.mini  # noqa: F401
+
+
 def _create(entry: Entry, num_classes: int, asked: dict[str, Any], **more: Any) -> tuple[nn.Module, list[str]]:
     """timm's model with as many of the optional arguments as it takes, and their names."""
     import timm
 
-    wanted = dict(asked)
+    wanted, fixed = dict(asked), {**dict(entry.arguments), **more}
     while True:
         try:
-            model: nn.Module = timm.create_model(entry.builder, num_classes=num_classes, **wanted, **more)
+            model: nn.Module = timm.create_model(entry.builder, num_classes=num_classes, **wanted, **fixed)
         except TypeError as error:
             refused = re.search(r"unexpected keyword argument '(\w+)'", str(error))
             if refused is None or refused.group(1) not in wanted:

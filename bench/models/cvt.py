@@ -47,6 +47,8 @@ class StageConfig:
     """Stride of the token embedding."""
     padding: int
     """Zero padding of the token embedding."""
+    kv_stride: int = 2
+    """Stride of the convolutions before keys and values."""
 
 
 def stage_configs(
@@ -77,10 +79,10 @@ class ConvEmbed(nn.Module):
 class Block(nn.Module):
     """Pre-norm transformer block on tokens [b, (1 +) h·w, c]; drop-path acts on the residual branches."""
 
-    def __init__(self, dim: int, heads: int, drop_path: float, act_layer: str = "gelu") -> None:
+    def __init__(self, dim: int, heads: int, drop_path: float, act_layer: str = "gelu", kv_stride: int = 2) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(dim)
-        self.attn = ConvAttention(dim, heads)
+        self.attn = ConvAttention(dim, heads, kv_stride)
         self.norm2 = nn.LayerNorm(dim)
         self.mlp = Mlp(dim, 4 * dim, act_layer=get_act_layer(act_layer))
         self.drop_path = DropPath(drop_path) if drop_path > 0 else nn.Identity()
@@ -104,7 +106,9 @@ class Stage(nn.Module):
         self.patch_embed = ConvEmbed(in_chans, config)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, config.dim)) if class_token else None
         rates = [float(rate) for rate in torch.linspace(0, drop_path, config.depth, device="cpu")]
-        self.blocks = nn.ModuleList(Block(config.dim, config.heads, rate, act_layer) for rate in rates)
+        self.blocks = nn.ModuleList(
+            Block(config.dim, config.heads, rate, act_layer, config.kv_stride) for rate in rates
+        )
         self.grad_checkpointing = False
 
     def forward(self, x: Tensor) -> tuple[Tensor, tuple[int, int]]:

@@ -42,17 +42,17 @@ class ConvProjection(nn.Module):
 
 
 class ConvAttention(nn.Module):
-    """Multi-head attention with convolutional projections; keys and values with stride 2.
+    """Multi-head attention with convolutional projections; keys and values with `kv_stride`, 2 as published.
 
     The scores are scaled by dim^-1/2, as in the published code, not by (dim / heads)^-1/2.
     """
 
-    def __init__(self, dim: int, heads: int) -> None:
+    def __init__(self, dim: int, heads: int, kv_stride: int = 2) -> None:
         super().__init__()
         self.heads, self.scale = heads, dim**-0.5
         self.conv_proj_q = ConvProjection(dim, stride=1)
-        self.conv_proj_k = ConvProjection(dim, stride=2)
-        self.conv_proj_v = ConvProjection(dim, stride=2)
+        self.conv_proj_k = ConvProjection(dim, stride=kv_stride)
+        self.conv_proj_v = ConvProjection(dim, stride=kv_stride)
         self.proj_q = nn.Linear(dim, dim)
         self.proj_k = nn.Linear(dim, dim)
         self.proj_v = nn.Linear(dim, dim)

@@ -6,13 +6,14 @@ import fnmatch
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
 from bench.errors import UsageError, did_you_mean
+from bench.models.variants import Value, canonical, parse_variant, split_models
 
 Family = Literal["CNN", "ViT", "Swin", "Hybrid", "RNN", "other"]
 REMOTE = ("hf_hub:", "hf-hub:", "local-dir:")
@@ -35,10 +36,13 @@ class Entry:
     """Year of the paper."""
     spellings: tuple[str, ...] = ()
     """Other names for it, such as torchvision's."""
+    arguments: tuple[tuple[str, Value], ...] = ()
+    """Arguments of its builder, as the name has them in brackets."""
 
 
 _HE, _DOSOVITSKIY, _TOUVRON = "He et al. 2016", "Dosovitskiy et al. 2021", "Touvron et al. 2021"
 _LIU, _WU = "Liu et al. 2021", "Wu et al. 2021"
+_MINI = "the claims lab's, after "
 
 ZOO: tuple[Entry, ...] = (
     Entry("resnet18", "resnet18", "CNN", _HE, 2016),
@@ -68,8 +72,13 @@ ZOO: tuple[Entry, ...] = (
     Entry("cvt_w24", "cvt_w24", "Hybrid", _WU, 2021),
     Entry("coat_lite_tiny", "coat_lite_tiny", "Hybrid", "Xu et al. 2021", 2021),
     Entry("sequencer2d_s", "sequencer2d_s", "RNN", "Tatsunami & Taki 2022", 2022),
+    Entry("resnet_mini", "resnet_mini", "CNN", _MINI + _HE),
+    Entry("vit_mini", "vit_mini", "ViT", _MINI + _DOSOVITSKIY),
+    Entry("swin_mini", "swin_mini", "Swin", _MINI + _LIU),
+    Entry("cvt_mini", "cvt_mini", "Hybrid", _MINI + _WU),
+    Entry("lstm_mini", "lstm_mini", "RNN", _MINI + "Hochreiter & Schmidhuber 1997"),
 )
-"""Our names. Adding a model is one line here."""
+"""Our names. Adding a model is one line here. The mini family is matched at 32 px and takes arguments in brackets."""
 
 FAMILY_OF_MODULE: dict[str, Family] = {
     **dict.fromkeys(
@@ -109,17 +118,22 @@ _BY_NAME = {spelling: entry for entry in ZOO for spelling in (entry.builder, *en
 
 def parse_models(text: str) -> list[str]:
     """Board names of a comma-separated list, without repetitions. Raises UsageError for an unknown name."""
-    names = [part.strip() for part in text.split(",") if part.strip()]
+    names = split_models(text)
     if not names:
         raise UsageError("--models needs at least one model; --list-models shows the names.")
     return list(dict.fromkeys(resolve(name).name for name in names))
 
 
 def resolve(name: str) -> Entry:
-    """The model that `name` means: ours, torchvision's spelling, or any name of timm's, `hf_hub:…` included.
+    """The model that `name` means: ours (with arguments in brackets where it takes any), torchvision's
+    spelling, or any name of timm's, `hf_hub:…` included.
 
     Raises UsageError with the nearest names for one that nobody knows.
     """
+    if "[" in name and not name.startswith(REMOTE):
+        plain, arguments = parse_variant(name)
+        entry = resolve(plain)
+        return replace(entry, name=canonical(entry.name, arguments), arguments=tuple(sorted(arguments.items())))
     known = _BY_NAME.get(name) or _BY_NAME.get(name.lower().replace("-", "_"))
     if known is not None:
         return known

@@ -62,7 +62,7 @@ def model_card(board: Board, row: Row, facts: Sequence[tuple[str, str]], up: str
     data = board.data
     parts = [
         f"---\n{metadata}---",
-        f"# {plain(row.name)} on {plain(data.dataset)}",
+        f"# {plain(row.name)} on {plain(board.dataset)}",
         "> Results of a comparison, not a release of weights: the network was trained to be measured, and there is no "
         "checkpoint with this card.",
         f"## The model\n\n{_bullets(_model(row))}",
@@ -100,7 +100,7 @@ def _result(board: Board, row: Row, point: Point, up: str) -> dict[str, Any]:
         "task": {"type": "image-classification", "name": "Image Classification"},
         "dataset": {
             "type": data.dataset,
-            "name": data.dataset,
+            "name": board.dataset,
             "config": f"{point.size} training images",
             "split": "test",
             "args": {"fingerprint": data.fingerprint, "train_images": point.size, "test_images": data.n_test},
@@ -214,7 +214,7 @@ def _cost(row: Row) -> str:
 def _warnings(board: Board, row: Row) -> str:
     """Caveats of the board and of the row."""
     said = [
-        f"Holds for {board.data.dataset} under this protocol, on this machine; elsewhere the order may differ.",
+        f"Holds for {board.dataset} under this protocol, on this machine; elsewhere the order may differ.",
         *filter(None, [caveat(board)]),
         *(note.long[:1].upper() + note.long[1:] for note in row.notes),
     ]

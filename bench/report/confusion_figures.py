@@ -94,7 +94,7 @@ def confusion_figure(board: Board, row: Row, counts: Counts, order: Order) -> Fi
             classes=[board.data.classes[k] for k in order],
             numbers=_numbers(shares) if len(order) <= _NUMBERS_UP_TO else None,
             title=f"{row.name}: confusion",
-            below=f"{board.data.dataset} · {board.preset} · {where(row, counts)}",
+            below=f"{board.dataset} · {board.preset} · {where(row, counts)}",
             extra="; ".join(filter(None, extra)),
         )
     )
@@ -113,7 +113,7 @@ def worst_figure(board: Board, row: Row, counts: Counts, order: Order) -> Figure
             classes=[board.data.classes[k] for k in chosen],
             numbers=_numbers(shares),
             title=f"{row.name}: worst confusions",
-            below=f"{board.data.dataset} · {board.preset} · {where(row, counts)}",
+            below=f"{board.dataset} · {board.preset} · {where(row, counts)}",
             extra=told,
         )
     )

@@ -49,7 +49,7 @@ def published_section(board: Board) -> str:
     table = pipe_table([*headers, "recipe", "source"], lines, right=(1, 2, 3, 5, 6, 7))
     return (
         f"External figures, as their sources report them, on {DATASET}, by other recipes and in part with other data; "
-        f"never ranked with the rows above. Here: {plain(board.data.dataset)}, {board.train_sizes[-1]:,} training "
+        f"never ranked with the rows above. Here: {plain(board.dataset)}, {board.train_sizes[-1]:,} training "
         f"images, {board.protocol.get('img_size')} px. The year is that of the architecture's paper."
         f"\n\n{table}\n\n{_agreement_text(rows)}"
     )

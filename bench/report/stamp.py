@@ -16,7 +16,7 @@ LIBRARIES = ("torch", "timm")
 def title(board: Board) -> str:
     """`digits · quick · AMD EPYC, 2 threads, fp32`."""
     threads = f", {plural(board.key.threads, 'thread')}" if board.key.threads else ""
-    return f"{board.data.dataset} · {board.preset} · {board.key.hardware}{threads}, {board.key.precision}"
+    return f"{board.dataset} · {board.preset} · {board.key.hardware}{threads}, {board.key.precision}"
 
 
 def short_stamp(board: Board) -> list[tuple[str, str]]:
@@ -24,7 +24,7 @@ def short_stamp(board: Board) -> list[tuple[str, str]]:
     p, data = board.protocol.get, board.data
     sizes = f"{plural(len(board.train_sizes), 'train size')} ({_from_to(board.train_sizes)} images)"
     seeds = f"{plural(len(board.seeds), 'seed')} ({', '.join(map(str, board.seeds))})"
-    known = [f"{data.dataset}, {len(data.classes):,} classes, {plural(data.n_test, 'test image')}"]
+    known = [f"{board.dataset}, {len(data.classes):,} classes, {plural(data.n_test, 'test image')}"]
     if data.duplicates_train_test:
         known.append(f"{plural(data.duplicates_train_test, 'test image')} also in train")
     if data.n_corrupt:
@@ -152,7 +152,7 @@ def _data(board: Board) -> str:
     largest = board.rows[0].runs[-1].subset if board.rows and board.rows[0].runs else None
     dev = f" ({largest.dev_size:,} held out as dev)" if largest else ""
     parts = [
-        f"{data.dataset} {data.fingerprint[:12]}",
+        f"{board.dataset} {data.fingerprint[:12]}",
         f"{len(data.classes):,} classes",
         f"{data.n_train:,} training images{dev}, {data.n_test:,} test images",
         f"{plural(data.duplicates_train_test, 'test image')} also in train",

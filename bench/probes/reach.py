@@ -1,0 +1,117 @@
+"""How much of the image one unit sees: the exact support of its gradient, and where most of the gradient lies."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bench.probes.blocks import as_grid, blocks_of, outputs_of
+from bench.probes.subject import Findings, NotProbable, Subject
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+NEGLIGIBLE = 1e-20
+"""Gradients below this part of the largest one are no path: Swin masks a pair of tokens by −100 before the softmax,
+which leaves it 4·10⁻⁴⁴ of its weight."""
+ERF_LEVEL = 0.0455
+"""Part of the largest gradient from which a pixel belongs to the effective receptive field (Luo et al. 2016)."""
+
+
+def gradient_support(subject: Subject, *, draws: int = 2) -> Findings:
+    """Which pixels a centre unit depends on after every block, exactly, for random weights and inputs.
+
+    In float64. A pixel counts that has a gradient for any of `draws` random inputs, so that a unit that happens to be
+    off, such as behind a ReLU, hides nothing. Values: `blocks`; `share`, of the image's pixels; `side_px`, the longer
+    side of the smallest rectangle around them; `centre_px`, the side of one cell of the grid there.
+    """
+    import torch
+
+    model = subject.model.double()
+    generator = torch.Generator().manual_seed(subject.seed)
+    shape = (draws, 3, subject.img_size, subject.img_size)
+    images = torch.randn(shape, generator=generator, dtype=torch.float64).to(subject.device).requires_grad_()
+    blocks = blocks_of(model)
+    with outputs_of(blocks) as outputs:
+        model(images)
+    share, sides, cells = [], [], []
+    for name, _ in blocks:
+        grid = as_grid(outputs[name], model)
+        seen = _support(_centre(grid, generator), images)
+        rows, columns = np.nonzero(seen)
+        share.append(float(seen.mean()))
+        sides.append(int(max(np.ptp(rows), np.ptp(columns)) + 1) if len(rows) else 0)
+        cells.append(subject.img_size / grid.shape[1])
+    return Findings(
+        {"blocks": [name for name, _ in blocks], "share": share, "side_px": sides, "cell_px": cells, "draws": draws}
+    )
+
+
+def effective_receptive_field(subject: Subject, *, images: int = 64) -> Findings:
+    """Where the gradient of the centre unit of the last map lies on average over test images (Luo et al. 2016).
+
+    Values: `side_px`, the square root of the number of pixels whose mean absolute gradient is at least 4.55 % of the
+    largest; `map`, that gradient, the largest being 1 [px, px]; `images`.
+    """
+    import torch
+
+    total = torch.zeros(subject.img_size, subject.img_size, dtype=torch.float64)
+    index = np.arange(min(images, len(subject.images.labels("test"))))
+    blocks = blocks_of(subject.model)
+    if not blocks:
+        raise NotProbable("the model names no blocks")
+    for shown, _ in subject.images.eval_batches("test", index, 32):
+        shown = shown.requires_grad_()
+        with outputs_of(blocks[-1:]) as outputs:
+            subject.model(shown)
+        grid = as_grid(outputs[blocks[-1][0]], subject.model)
+        middle = grid[:, grid.shape[1] // 2, grid.shape[2] // 2].sum()
+        (gradient,) = torch.autograd.grad(middle, shown)
+        total += gradient.abs().sum((0, 1)).double().cpu()
+    field = (total / total.max()).numpy()
+    return Findings(
+        {
+            "side_px": float((field >= ERF_LEVEL).sum() ** 0.5),
+            "map": np.round(field, 5).tolist(),
+            "images": len(index),
+        }
+    )
+
+
+def input_gradient_coverage(subject: Subject, *, draws: int = 4) -> Findings:
+    """Which pixels the logits depend on, for random inputs, exactly (float64).
+
+    Values: `coverage`, the part of all positions with a gradient; `weakest`, the smallest mean absolute gradient of a
+    position as a part of the mean over all positions.
+    """
+    import torch
+
+    model = subject.model.double()
+    generator = torch.Generator().manual_seed(subject.seed)
+    shape = (draws, 3, subject.img_size, subject.img_size)
+    images = torch.randn(shape, generator=generator, dtype=torch.float64).to(subject.device).requires_grad_()
+    logits = model(images)
+    weights = torch.randn(logits.shape[1], generator=generator, dtype=torch.float64).to(logits.device)
+    (gradient,) = torch.autograd.grad((logits @ weights).sum(), images)
+    size = gradient.abs().sum((0, 1)).cpu().numpy()
+    coverage = float((size > NEGLIGIBLE * size.max()).mean())
+    return Findings({"coverage": coverage, "weakest": float(size.min() / size.mean())})
+
+
+def _centre(grid: Tensor, generator: object) -> Tensor:
+    """A random projection of the centre cell of [b, h, w, c], summed over the batch."""
+    import torch
+
+    middle = grid[:, grid.shape[1] // 2, grid.shape[2] // 2]
+    weights = torch.randn(middle.shape[1], generator=generator, dtype=middle.dtype)  # type: ignore[call-overload]
+    return (middle @ weights.to(middle.device)).sum()  # type: ignore[no-any-return]
+
+
+def _support(unit: Tensor, images: Tensor) -> np.ndarray:
+    """bool [h, w]: whether a unit depends on a pixel, for any of the images."""
+    import torch
+
+    (gradient,) = torch.autograd.grad(unit, images, retain_graph=True)
+    size = gradient.abs().amax((0, 1))
+    return (size > NEGLIGIBLE * size.max()).cpu().numpy()  # type: ignore[no-any-return]
