@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from bench.analysis.comparisons import ALPHA, POWER
 from bench.analysis.intervals import LEVEL, Estimate, hierarchical
+from bench.claims.chart import Dot
 from bench.claims.claim import Arm, Finding, Missing
 from bench.claims.evidence import Evidence, Seen
 
@@ -77,19 +78,31 @@ class Contrast:
 
         return float(stdtrit(self.df, probability))
 
-    def finding(self, name: str, *, control: bool = False) -> Finding:
-        """The contrast in points of accuracy."""
+    def finding(self, name: str, *, unit: str = "points", control: bool = False) -> Finding:
+        """The contrast as a number with its interval, in points of accuracy unless another unit is given."""
         low, high = self.interval()
+        scale = 100.0 if unit in ("points", "%") else 1.0
         return Finding(
             name=name,
-            value=100 * self.estimate,
-            low=100 * low,
-            high=100 * high,
-            unit="points",
-            p=self.p,
-            detectable=100 * self.detectable,
+            value=scale * self.estimate,
+            low=scale * low,
+            high=scale * high,
+            unit=unit,
+            p=self.p if unit == "points" else None,
+            detectable=scale * self.detectable,
             control=control,
         )
+
+    def dot(self, label: str, *, group: str = "", control: bool = False, scale: float = 100.0) -> Dot:
+        """The contrast as a mark of a chart, in points unless another scale is given."""
+        low, high = self.interval()
+        return Dot(label, scale * self.estimate, scale * low, scale * high, group, control)
+
+    @property
+    def words(self) -> str:
+        """`+1.2 points [−0.3, +2.7]`."""
+        low, high = self.interval()
+        return f"{100 * self.estimate:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]".replace("-", "−")
 
     def _tail(self, distance: float) -> float:
         from scipy.special import stdtr
@@ -121,16 +134,19 @@ def aligned(seen: Sequence[Seen]) -> list[Seen]:
     return [one.on(common) for one in seen]
 
 
-def combination(evidence: Evidence, terms: Sequence[tuple[Arm, float]], size: int | None = None) -> Contrast:
-    """Σ weight · accuracy over arms at one train size (their largest unless given), paired. Raises Missing."""
-    found = aligned([evidence.seen(arm, size) for arm, _ in terms])
-    scores = sum(weight * one.right.astype(np.float64) for (_, weight), one in zip(terms, found, strict=True))
+def combination(evidence: Evidence, terms: Sequence[tuple[Arm, int | None, float]]) -> Contrast:
+    """Σ weight · accuracy over (arm, train size, weight), paired; a size of None is the arm's largest. Raises Missing.
+
+    Differences, differences in differences and slopes are all of this form.
+    """
+    found = aligned([evidence.seen(arm, size) for arm, size, _ in terms])
+    scores = sum(weight * one.right.astype(np.float64) for (_, _, weight), one in zip(terms, found, strict=True))
     return contrast(np.asarray(scores))
 
 
 def difference(evidence: Evidence, first: Arm, second: Arm, size: int | None = None) -> Contrast:
     """Accuracy of the first arm minus that of the second. Raises Missing."""
-    return combination(evidence, [(first, 1.0), (second, -1.0)], size)
+    return combination(evidence, [(first, size, 1.0), (second, size, -1.0)])
 
 
 def difference_in_differences(
@@ -138,15 +154,39 @@ def difference_in_differences(
 ) -> Contrast:
     """How much the difference of `pair` exceeds that of `changed`: (a − b) − (c − d). Raises Missing."""
     (a, b), (c, d) = pair, changed
-    return combination(evidence, [(a, 1.0), (b, -1.0), (c, -1.0), (d, 1.0)], size)
+    return combination(evidence, [(a, size, 1.0), (b, size, -1.0), (c, size, -1.0), (d, size, 1.0)])
 
 
 def gap_change(evidence: Evidence, first: Arm, second: Arm, smaller: int, larger: int) -> Contrast:
     """The difference of two arms at a smaller train size minus the same at a larger one. Raises Missing."""
-    terms = [(first, smaller, 1.0), (second, smaller, -1.0), (first, larger, -1.0), (second, larger, 1.0)]
-    found = aligned([evidence.seen(arm, size) for arm, size, _ in terms])
-    scores = sum(weight * one.right.astype(np.float64) for (_, _, weight), one in zip(terms, found, strict=True))
-    return contrast(np.asarray(scores))
+    at_smaller, at_larger = [(first, smaller, 1.0), (second, smaller, -1.0)], [(first, larger, -1.0)]
+    return combination(evidence, [*at_smaller, *at_larger, (second, larger, 1.0)])
+
+
+def slope_difference(evidence: Evidence, first: Arm, second: Arm) -> Contrast:
+    """How much faster the accuracy of the first arm rises per tenfold of training images: a difference of the two
+    least-squares slopes in log10 n over the train sizes that both have. Raises Missing below two sizes."""
+    sizes = sorted(set(evidence.sizes(first)) & set(evidence.sizes(second)))
+    if len(sizes) < 2:
+        raise Missing("a slope needs two train sizes")
+    x = np.log10(sizes)
+    weights = (x - x.mean()) / ((x - x.mean()) ** 2).sum()
+    terms = [
+        (arm, size, float(sign * w))
+        for size, w in zip(sizes, weights, strict=True)
+        for arm, sign in ((first, 1), (second, -1))
+    ]
+    return combination(evidence, terms)
+
+
+def over_seeds(values: Sequence[float]) -> Contrast:
+    """The mean of one number a seed, with Student's t over the seeds. Raises Missing below two seeds."""
+    if len(values) < 2:
+        raise Missing("one seed says nothing about the spread over seeds")
+    found = np.asarray(values, dtype=np.float64)
+    return Contrast(
+        float(found.mean()), float(found.std(ddof=1)) / math.sqrt(len(found)), len(found) - 1.0, len(found), 0
+    )
 
 
 def accuracy(evidence: Evidence, arm: Arm, size: int | None = None) -> Contrast:

@@ -20,8 +20,8 @@ IMAGES = 4
 def readout(subject: Subject) -> Findings:
     """Which tokens the logits are read from, and whether a class token depends on the image, exactly (float64).
 
-    Values: `class_tokens`, how many there are in each block; `spread_in` and `spread_out`, the largest difference of
-    the class token between images where it enters its first block and where it leaves the last (null without one);
+    Values: `class_tokens` and `cells`, how many enter each block; `spread_in` and `spread_out`, the largest difference
+    of the class token between images where it enters its first block and where it leaves the last (null without one);
     `cells_permuted`, `cells_replaced` and `class_replaced`, the largest change of a logit, as a part of the logits'
     spread, when the last block's output has its cells in another order, noise for its cells, noise for its class token.
     """
@@ -48,6 +48,7 @@ def readout(subject: Subject) -> Findings:
 
         values: dict[str, Any] = {
             "class_tokens": [_class_tokens(x) for x in entering],
+            "cells": [_cells(x) for x in entering],
             "spread_in": None if first is None else _spread(first[:, 0]),
             "spread_out": _spread(last[:, 0]) if own else None,
             "cells_permuted": changed(lambda x: _permuted(x, own, generator)),
@@ -74,7 +75,7 @@ def embedding_norms(subject: Subject) -> Findings:
     head = getattr(model, "head", None)
     if positions is None or patches is None or not isinstance(head, nn.Linear):
         raise NotProbable("it has no patches, table of positions and head to compare with")
-    blocks = [block for _, block in blocks_of(model)]
+    blocks: list[Any] = [block for _, block in blocks_of(model)]
     seen: dict[str, list[Tensor]] = {"patches": [], "first": [], "attention": [], "last": [], "head": []}
     hooks = [
         patches.register_forward_hook(lambda _m, _i, output: seen["patches"].append(output)),
@@ -113,6 +114,11 @@ def _prepared(subject: Subject) -> tuple[nn.Module, Tensor, torch.Generator]:
 def _class_tokens(x: Tensor) -> int:
     """How many tokens of [b, n, c] are beyond a square of cells; a map has none."""
     return x.shape[1] - isqrt(x.shape[1]) ** 2 if x.ndim == 3 else 0
+
+
+def _cells(x: Tensor) -> int:
+    """Tokens of [b, n, c] or cells of [b, h, w, c] without class tokens."""
+    return x.shape[1] - _class_tokens(x) if x.ndim == 3 else x.shape[1] * x.shape[2]
 
 
 def _spread(x: Tensor) -> float:
