@@ -273,6 +273,31 @@ def _claims(options: Options, command: str) -> int:
     return _report_claims(options, SOME_FAILED if failed else OK)
 
 
+def _report_claims(options: Options, code: int) -> int:
+    """Judge from the records, write the pages, print the table of verdicts."""
+    from bench.analysis.board import build_board
+    from bench.claims.judging import judge_all
+    from bench.claims.lab import evidence_of, lab_of, read_note
+    from bench.claims.registry import choose
+    from bench.report.claims.page import terminal_table
+    from bench.report.claims.payload import claims_json
+    from bench.report.claims.write import write_claims
+    from bench.store import load_records
+
+    output = options.study.output
+    note = read_note(output)
+    claims = choose(",".join(note.claims))
+    boards = build_board(load_records(output)) if any(claim.id == "C20" for claim in claims) else []
+    evidence = evidence_of(note, claims, output, boards)
+    lab = lab_of(note, claims, evidence, judge_all(claims, evidence))
+    asked = {claim.id for claim in choose(options.claims or "")}
+    print(json.dumps(claims_json(lab), indent=1) if options.json else terminal_table(lab, asked))
+    sys.stdout.flush()
+    write_claims(lab, output, evidence.records.problems, pictures=options.pictures)
+    log.info("written: %s", output / "claims.md")
+    return code
+
+
 def _dry_run_claims(options: Options, claims: Sequence[Claim]) -> int:
     """Print the trainings and probes of the claims, task by task. Trains nothing, writes no record."""
     from bench.claims.lab import plan_lab

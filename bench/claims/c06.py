@@ -54,7 +54,9 @@ def _judge(evidence: Evidence) -> Judgement:
         for family, found in same.items()
     ]
     findings += [
-        contrast(found.all(1)).finding(f"{family}, answers kept under every shift to {PATCH_PX} px", unit="%")
+        contrast(np.asarray(found.all(axis=1))).finding(
+            f"{family}, answers kept under every shift to {PATCH_PX} px", unit="%"
+        )
         for family, found in same.items()
     ]
     return Judgement(

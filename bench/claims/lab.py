@@ -12,9 +12,10 @@ from typing import Any
 
 from pydantic import Field
 
-from bench.claims.claim import MAIN, Claim
+from bench.claims.claim import MAIN, Claim, Judgement
 from bench.claims.evidence import Evidence
 from bench.claims.layout import Asked, asked_looks, branches, cells_of
+from bench.claims.results import Lab, Result
 from bench.data.info import DataInfo
 from bench.errors import UsageError
 from bench.execution.local import execute, prepare_data
@@ -24,8 +25,8 @@ from bench.measure.environment import environment
 from bench.measure.hardware import Hardware, detect
 from bench.probes.registry import find
 from bench.protocol import Protocol
-from bench.records import ProbeRecord
-from bench.store import Records, Store, load_records
+from bench.records import Environment, ProbeRecord
+from bench.store import Records, Store, cell_id, load_records, probe_id
 from bench.study import Plan, Study, make_plan
 from bench.values import Frozen, now
 
@@ -192,10 +193,10 @@ def evidence_of(note: LabNote, claims: Sequence[Claim], output: Path, boards: Se
     probes = _latest(records)
     found: dict[Any, tuple[ProbeRecord, ...]] = {}
     for asked in layout.looks:
-        record = probes.get(_id(asked))
+        record = probes.get(probe_id(asked.spec))
         found[asked.look] = (*found.get(asked.look, ()), *([record] if record is not None else []))
     return Evidence(
-        protocols={task: plan.study.protocol for task, plan in layout.plans.items()},
+        protocols={MAIN: layout.protocol} | {task: plan.study.protocol for task, plan in layout.plans.items()},
         data={task: plan.dataset for task, plan in layout.plans.items()},
         cells=cells_of(layout.plans),
         probes=found,
@@ -285,22 +286,55 @@ def _latest(records: Records) -> dict[str, ProbeRecord]:
     return found
 
 
-def _id(asked: Asked) -> str:
-    from bench.store import probe_id
+def lab_of(note: LabNote, claims: Sequence[Claim], evidence: Evidence, judged: Mapping[str, Judgement]) -> Lab:
+    """Everything that the pages show of a lab."""
+    made = evidence.records
+    trained = {cell_id(cell) for cell in evidence.cells.values()}
+    asked = {(cell.model, cell.intervention, cell.protocol_id) for cell in evidence.cells.values()}
+    trials = [
+        run
+        for run in made.runs
+        if run.cell.kind == "trial" and (run.cell.model, run.cell.intervention, run.cell.protocol_id) in asked
+    ]
+    looked = {record.id for records in evidence.probes.values() for record in records}
+    used = [run for run in made.runs if run.id in trained] + [look for look in made.probes if look.id in looked]
+    hardware = Hardware(**note.hardware)
+    return Lab(
+        results=tuple(Result(claim, judged[claim.id], tuple(_folders(claim, evidence))) for claim in claims),
+        protocols=evidence.protocols,
+        data=evidence.data,
+        sizes={task: sorted({n for arm, n, _ in evidence.cells if arm.task == task}) for task in evidence.protocols},
+        hardware=f"{hardware.name} ({hardware.device}), {hardware.threads} threads, {hardware.precision}",
+        command=note.command,
+        created=note.created,
+        seconds=note.seconds,
+        trainings=sum(run.id in trained and run.status == "ok" for run in made.runs) + len(trials),
+        probes=len(looked),
+        environments=_once([record.environment for record in sorted(used, key=lambda r: r.created)]),
+    )
 
-    return probe_id(asked.spec)
+
+def _once(found: Iterable[Environment]) -> tuple[Environment, ...]:
+    """Each environment once, in order; thousands of records share a few."""
+    kept: list[Environment] = []
+    for one in found:
+        if one not in kept:
+            kept.append(one)
+    return tuple(kept)
 
 
-def ids_used(claim: Claim, evidence: Evidence) -> Iterable[str]:
-    """Ids of the records that a claim's evidence consists of: runs, then probes."""
-    from bench.store import cell_id
-
+def _folders(claim: Claim, evidence: Evidence) -> Iterable[str]:
+    """Folders of the records that a claim's evidence consists of, below the lab's: runs, then probes."""
     arms = {*claim.arms, *(look.arm for look in claim.looks if look.arm is not None)}
+    wanted: dict[str, None] = {}
     for arm in sorted(arms, key=lambda a: (a.task, a.model, a.intervention, a.sizes)):
         sizes = evidence.sizes(arm)
         for (asked, size, _), cell in evidence.cells.items():
             if asked == arm.whole and (arm.sizes == "all" or size == sizes[-1]):
-                yield cell_id(cell)
+                wanted[cell_id(cell)] = None
     for look in claim.looks:
-        for record in evidence.probes.get(look, ()):
-            yield record.id
+        wanted.update(dict.fromkeys(record.id for record in evidence.probes.get(look, ())))
+    for record in wanted:
+        folder = evidence.records.folders.get(record)
+        if folder is not None:
+            yield folder.as_posix()

@@ -10,7 +10,8 @@ from bench.probes.blocks import as_grid, blocks_of, outputs_of
 from bench.probes.subject import Findings, NotProbable, Subject
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    import torch
+    from torch import Tensor, nn
 
 NEGLIGIBLE = 1e-20
 """Gradients below this part of the largest one are no path: Swin masks a pair of tokens by −100 before the softmax,
@@ -22,14 +23,14 @@ ERF_LEVEL = 0.0455
 def gradient_support(subject: Subject, *, draws: int = 2) -> Findings:
     """Which pixels a centre unit depends on after every block, exactly, for random weights and inputs.
 
-    In float64. A pixel counts that has a gradient for any of `draws` random inputs, so that a unit that happens to be
+    In float64, with a little noise on every weight. A pixel counts that has a gradient for any of `draws` random inputs, so that a unit that happens to be
     off, such as behind a ReLU, hides nothing. Values: `blocks`; `share`, of the image's pixels; `side_px`, the longer
     side of the smallest rectangle around them; `centre_px`, the side of one cell of the grid there.
     """
     import torch
 
-    model = subject.model.double()
     generator = torch.Generator().manual_seed(subject.seed)
+    model = _awake(subject.model.double(), generator)
     shape = (draws, 3, subject.img_size, subject.img_size)
     images = torch.randn(shape, generator=generator, dtype=torch.float64).to(subject.device).requires_grad_()
     blocks = blocks_of(model)
@@ -80,15 +81,15 @@ def effective_receptive_field(subject: Subject, *, images: int = 64) -> Findings
 
 
 def input_gradient_coverage(subject: Subject, *, draws: int = 4) -> Findings:
-    """Which pixels the logits depend on, for random inputs, exactly (float64).
+    """Which pixels the logits depend on, for random inputs, exactly (float64, a little noise on every weight).
 
     Values: `coverage`, the part of all positions with a gradient; `weakest`, the smallest mean absolute gradient of a
     position as a part of the mean over all positions.
     """
     import torch
 
-    model = subject.model.double()
     generator = torch.Generator().manual_seed(subject.seed)
+    model = _awake(subject.model.double(), generator)
     shape = (draws, 3, subject.img_size, subject.img_size)
     images = torch.randn(shape, generator=generator, dtype=torch.float64).to(subject.device).requires_grad_()
     logits = model(images)
@@ -99,12 +100,26 @@ def input_gradient_coverage(subject: Subject, *, draws: int = 4) -> Findings:
     return Findings({"coverage": coverage, "weakest": float(size.min() / size.mean())})
 
 
-def _centre(grid: Tensor, generator: object) -> Tensor:
+def _awake(model: nn.Module, generator: torch.Generator) -> nn.Module:
+    """The model with noise added to every parameter, so that no path is shut by its initial value.
+
+    timm starts the last norm of every residual block at 0: until training, only its shortcuts carry a gradient.
+    """
+    import torch
+
+    with torch.no_grad():
+        for parameter in model.parameters():
+            noise = torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype)
+            parameter.add_(0.02 * noise.to(parameter.device))
+    return model
+
+
+def _centre(grid: Tensor, generator: torch.Generator) -> Tensor:
     """A random projection of the centre cell of [b, h, w, c], summed over the batch."""
     import torch
 
     middle = grid[:, grid.shape[1] // 2, grid.shape[2] // 2]
-    weights = torch.randn(middle.shape[1], generator=generator, dtype=middle.dtype)  # type: ignore[call-overload]
+    weights = torch.randn(middle.shape[1], generator=generator, dtype=middle.dtype)
     return (middle @ weights.to(middle.device)).sum()  # type: ignore[no-any-return]
 
 
