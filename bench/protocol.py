@@ -185,8 +185,15 @@ PRESETS: dict[str, Protocol] = {
 
 CLAIMS: dict[str, dict[str, Any]] = {
     "smoke": {"seeds": (0, 1, 2), "train_sizes": (0.1, 0.5, 1.0)},
-    "quick": {"samples_seen": 2560, "lr": 2e-3, "seeds": (0, 1, 2)},
-    "standard": {"samples_seen": 40_000, "lr": 2e-3, "lr_trials": 2, "train_sizes": (0.02, 0.1, 0.3, 1.0)},
+    "quick": {
+        "batch_size": 16,
+        "samples_seen": 3072,
+        "train_sizes": (0.2, 1.0),
+        "seeds": (0, 1, 2),
+        "lr": 2e-3,
+        "augment": "none",
+    },
+    "standard": {"samples_seen": 40_000, "train_sizes": (0.02, 0.1, 0.3, 1.0), "lr": 2e-3, "lr_trials": 2},
 }
 """What differs from a preset by default where claims are tested: three seeds, and budgets for hundreds of trainings."""
 

@@ -30,12 +30,13 @@ def _judge(evidence: Evidence) -> Judgement:
         vit, cnn = curves(evidence, [on(VIT, task), on(RESNET, task)])
         curved += [series(evidence, on(arm, task), name, words) for arm, name in ((VIT, "ViT"), (RESNET, "CNN"))]
         found = needed(vit, cnn, LEVEL)
-        findings += [_images(words, "ViT", found.first), _images(words, "CNN", found.second)]
+        findings += [_ratio(words, found), _images(words, "ViT", found.first), _images(words, "CNN", found.second)]
         if math.isinf(found.first) and math.isinf(found.second):
             open_tasks.append(words)
             continue
         rulings.append(_ruling(found, expected))
-        told.append(f"{words}: ViT {_count(found.first)}, CNN {_count(found.second)}")
+        smallest = int(vit.sizes[0])
+        told.append(f"{words}: ViT {_count(found.first, smallest)}, CNN {_count(found.second, smallest)}")
     if not rulings:
         raise Missing(f"neither model reaches {LEVEL:.0%} on any task within this budget")
     ruling = all_of(rulings)
@@ -64,12 +65,20 @@ def _judge(evidence: Evidence) -> Judgement:
     )
 
 
+def _ratio(words: str, found: Needed) -> Finding:
+    """What the rule looks at."""
+    name = f"ViT's images over the CNN's for {LEVEL:.0%}, {words}"
+    return Finding(name, found.ratio, found.low, found.high, unit="×", p=None if math.isnan(found.ratio) else found.p)
+
+
 def _images(words: str, name: str, images: float) -> Finding:
     return Finding(f"{name}, images for {LEVEL:.0%} on {words} (∞: not within the train sizes)", images, digits=3)
 
 
-def _count(images: float) -> str:
-    return "more than there were" if math.isinf(images) else f"{images:,.0f}"
+def _count(images: float, smallest: int) -> str:
+    if math.isinf(images):
+        return "more than there were"
+    return f"at most {smallest:,}" if round(images) <= smallest else f"{images:,.0f}"
 
 
 CLAIM = Claim(

@@ -8,6 +8,7 @@ from bench.claims.claim import Check, Claim, Judgement, Look
 from bench.claims.contrast import difference
 from bench.claims.evidence import Evidence
 from bench.claims.rules import equivalence, settled
+from bench.claims.statements import told
 
 EXACT = 1e-9
 MEAN = variant(VIT, "pool=mean")
@@ -16,7 +17,7 @@ LOOKS = {name: Look("readout", f"{name}_mini") for name in ("vit", "swin", "cvt"
 
 def _judge(evidence: Evidence) -> Judgement:
     vit, swin, cvt = (evidence.values(look) for look in LOOKS.values())
-    first = next((k for k, n in enumerate(cvt["cells"]) if n < cvt["cells"][0]), len(cvt["cells"]))
+    last_stage = [int(cells == cvt["cells"][-1]) for cells in cvt["cells"]]
     checks = (
         Check(
             "ViT's head reads the class token alone: noise in all other tokens changes no logit",
@@ -30,18 +31,23 @@ def _judge(evidence: Evidence) -> Judgement:
         ),
         Check(
             "CvT has a class token in its last stage only",
-            cvt["class_tokens"] == [int(k >= first) for k in range(len(cvt["class_tokens"]))],
+            cvt["class_tokens"] == last_stage and not all(last_stage),
             f"class tokens by block: {', '.join(map(str, cvt['class_tokens']))}",
         ),
     )
     found = difference(evidence, MEAN, VIT)
     ruling = equivalence(found, POINT)
     verdict = settled(checks, ruling.verdict)
+    reason, meaning = told(
+        checks,
+        f"Mean pooling minus class token, each at its own learning rate: {found.words}.",
+        "Reading the class token is ViT's custom, not a need: other families read the mean, and here the two are "
+        "compared on one model. The notes should have said which model uses which.",
+    )
     return Judgement(
         verdict,
-        reason=f"Mean pooling minus class token, each at its own learning rate: {found.words}.",
-        meaning="Reading the class token is ViT's custom, not a need: other families read the mean, and here the two "
-        "are compared on one model. The notes should have said which model uses which.",
+        reason=reason,
+        meaning=meaning,
         findings=(found.finding("mean pooling minus class token"),),
         checks=checks,
         chart=dots("What ViT's head reads", [("mean minus class token", found)], margin=POINT),

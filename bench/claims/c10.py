@@ -6,6 +6,7 @@ from bench.claims.chart import Dot, Dots
 from bench.claims.claim import Check, Claim, Judgement, Look
 from bench.claims.evidence import Evidence
 from bench.claims.rules import settled
+from bench.claims.statements import told
 
 EXACT = 1e-9
 FELT = 1e-3
@@ -24,9 +25,23 @@ def _judge(evidence: Evidence) -> Judgement:
                 "there is none" if before is None else f"largest difference between images {before:.1e} of its size",
             ),
             Check(
+                f"{look.model}: it is learned",
+                values["class_learned"] is True,
+                "there is none"
+                if values["class_learned"] is None
+                else f"a trainable parameter {'stands' if values['class_learned'] else 'does not stand'} behind it",
+            ),
+            Check(
                 f"{look.model}: it differs between images where it leaves the last block",
                 after is not None and after > FELT,
                 "there is none" if after is None else f"{after:.2g} of its size",
+            ),
+            Check(
+                f"{look.model}: the logits are head(norm(what became of it))",
+                values["head_of_class"] is not None and values["head_of_class"] <= EXACT,
+                "there is none"
+                if values["head_of_class"] is None
+                else f"largest difference {values['head_of_class']:.1e} of the logits' spread",
             ),
             Check(
                 f"{look.model}: the head reads what became of it, and nothing else",
@@ -38,12 +53,16 @@ def _judge(evidence: Evidence) -> Judgement:
             Dot(f"{look.model}, entering", before or 0.0, group="difference between images"),
             Dot(f"{look.model}, leaving", after or 0.0, group="difference between images"),
         ]
+    reason, meaning = told(
+        checks,
+        "One learned vector goes in for every image; what comes out differs by image and is what the head reads.",
+        "The class token is a parameter like any weight, and becomes a summary of the image by attending to it. The "
+        "notes should have said that it is learned, not computed from the image.",
+    )
     return Judgement(
         settled(checks),
-        reason="One learned vector goes in for every image; what comes out differs by image and is what the head "
-        "reads.",
-        meaning="The class token is a parameter like any weight, and becomes a summary of the image by attending to "
-        "it. The notes should have said that it is learned, not computed from the image.",
+        reason=reason,
+        meaning=meaning,
         checks=tuple(checks),
         chart=Dots(
             "The class token before and after the blocks", "largest difference between images ÷ its size", tuple(dots)
@@ -63,7 +82,8 @@ CLAIM = Claim(
     controls="the same token before the first and after the last block; noise in the other tokens",
     statistics="largest differences in float64 between four random images",
     rule=f"by structure if the token's difference between images is at most {EXACT:g} where it enters and above "
-    f"{FELT:g} where it leaves, and noise elsewhere changes no logit; refuted otherwise",
+    f"{FELT:g} where it leaves, a trainable parameter stands behind it, head(norm(it)) is within {EXACT:g} of the "
+    "logits, and noise elsewhere changes no logit; refuted otherwise",
     judge=_judge,
     looks=LOOKS,
 )

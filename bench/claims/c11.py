@@ -9,6 +9,7 @@ from bench.claims.chart import Lines, Series
 from bench.claims.claim import Check, Claim, Judgement, Look
 from bench.claims.evidence import Evidence
 from bench.claims.rules import settled
+from bench.claims.statements import told
 
 PLAN = Look("window_plan", "swin_t", img_size=224, num_classes=1000)
 WINDOW, GRIDS, PATCHES_PX = 7, [56, 28, 14, 7], [4.0, 8.0, 16.0, 32.0]
@@ -34,12 +35,16 @@ def _judge(evidence: Evidence) -> Judgement:
         Series("window, cells a side", blocks, tuple(map(float, values["window"]))),
         Series("patch, px a side", blocks, tuple(values["patch_px"])),
     )
+    reason, meaning = told(
+        checks,
+        f"Windows stay at {windows[0]} cells while patches grow {_arrows(patches)} px on grids {_arrows(grids)}.",
+        "Swin varies neither at will: the window is fixed, and merging four neighbours doubles the patch at every "
+        "stage. The notes should have said that the window covers more of the image as patches grow.",
+    )
     return Judgement(
         settled(checks),
-        reason=f"Windows stay at {windows[0]} cells while patches grow {_arrows(patches)} px on grids "
-        f"{_arrows(grids)}.",
-        meaning="Swin varies neither at will: the window is fixed, and merging four neighbours doubles the patch at "
-        "every stage. The notes should have said that the window covers more of the image as patches grow.",
+        reason=reason,
+        meaning=meaning,
         checks=checks,
         chart=Lines("Swin-T at 224 px, block by block", "block", "cells or pixels", curves),
     )

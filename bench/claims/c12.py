@@ -8,6 +8,7 @@ from bench.claims.claim import MAIN, Check, Claim, Judgement, Look
 from bench.claims.contrast import difference
 from bench.claims.evidence import Evidence
 from bench.claims.rules import all_of, directional, settled
+from bench.claims.statements import told
 
 STILL = variant(SWIN, "shift=false")
 MOVING_REACH, STILL_REACH = Look("window_reach", SWIN.model), Look("window_reach", STILL.model)
@@ -28,22 +29,36 @@ def _judge(evidence: Evidence) -> Judgement:
             f"a cell sees up to {moving['second_groups']} of the first block's windows",
         ),
         Check(
+            "they are the first ones moved by half a window, nothing leaves them, and they do not wrap around",
+            moving["second_outside_moved"] == 0,
+            f"{moving['second_outside_moved']:.0%} of a cell's support lies outside its moved window",
+        ),
+        Check(
             "information has crossed after two blocks",
             moving["both"] > 0,
             f"{moving['both']:.0%} of a cell's support lies outside its first window",
         ),
-        Check("without the shift it never does", still["both"] == 0, f"{still['both']:.0%} outside"),
+        Check(
+            "without the shift it never does within the stage",
+            still["stage"] == 0 and still["stage_blocks"] > 1,
+            f"{still['stage']:.0%} outside after {still['stage_blocks']} blocks",
+        ),
     )
     found = {words: difference(evidence, on(SWIN, task), on(STILL, task)) for task, words in TASKS.items()}
     ruling = all_of(directional(contrast) for contrast in found.values())
     verdict = settled(checks, ruling.verdict)
-    told = "; ".join(f"{words} {contrast.words}" for words, contrast in found.items())
+    differences = "; ".join(f"{words} {contrast.words}" for words, contrast in found.items())
+    reason, meaning = told(
+        checks,
+        f"With shift minus without: {differences}.",
+        "Blocks do not alternate between attention within and between windows: all are within, and the partition "
+        "moves. The notes should have said that information passes between windows by the shift alone, and measured "
+        "what it is worth.",
+    )
     return Judgement(
         verdict,
-        reason=f"With shift minus without: {told}.",
-        meaning="Blocks do not alternate between attention within and between windows: all are within, and the "
-        "partition moves. The notes should have said that the shift is what lets windows talk, and measured what it is "
-        "worth.",
+        reason=reason,
+        meaning=meaning,
         findings=tuple(contrast.finding(f"with shift minus without, {words}") for words, contrast in found.items()),
         checks=checks,
         chart=dots("Swin with and without shifted windows", list(found.items())),

@@ -8,6 +8,7 @@ from bench.claims.claim import Check, Claim, Judgement, Look
 from bench.claims.contrast import difference
 from bench.claims.evidence import Evidence
 from bench.claims.rules import all_of, directional, not_worse, settled
+from bench.claims.statements import told
 
 EXACT, FELT = 1e-9, 1e-3
 NONE, ABSOLUTE = variant(SWIN, "bias=none"), variant(SWIN, "bias=absolute")
@@ -39,11 +40,16 @@ def _judge(evidence: Evidence) -> Judgement:
         ("relative minus absolute", relative),
         ("relative minus none", total),
     ]
+    reason, meaning = told(
+        checks,
+        f"Absolute minus none: {absolute.words}; relative minus absolute: {relative.words}.",
+        "The bias is added to the scores before the softmax and never to the values; it shifts who is attended to, "
+        "not what is passed on. The notes should have said scores, not attention value.",
+    )
     return Judgement(
         verdict,
-        reason=f"Absolute minus none: {absolute.words}; relative minus absolute: {relative.words}.",
-        meaning="The bias is added to the scores before the softmax and never to the values; it shifts who is attended "
-        "to, not what is passed on. The notes should have said scores, not attention value.",
+        reason=reason,
+        meaning=meaning,
         findings=tuple(contrast.finding(name) for name, contrast in contrasts),
         checks=checks,
         chart=dots("Positions in Swin", contrasts, margin=POINT),

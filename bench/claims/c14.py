@@ -8,6 +8,7 @@ from bench.claims.claim import Check, Claim, Finding, Judgement, Look
 from bench.claims.contrast import difference
 from bench.claims.evidence import Evidence
 from bench.claims.rules import equivalence, settled
+from bench.claims.statements import told
 
 FULL = variant(CVT, "kv_stride=1")
 REDUCTION = Look("key_value_reduction", CVT.model, options=(("full", FULL.model),))
@@ -38,12 +39,16 @@ def _judge(evidence: Evidence) -> Judgement:
     ruling = equivalence(found, POINT)
     verdict = settled(checks, ruling.verdict)
     share = 100 * saved / values["macs_full"]
+    reason, meaning = told(
+        checks,
+        f"Stride 2 spares {share:.0f} % of the multiply-accumulates; its top-1 minus that of stride 1: {found.words}.",
+        "Fewer places are attended to, with as many channels each; what is reduced is the number of tokens. The notes "
+        "should have said so, with what it saves and what it costs.",
+    )
     return Judgement(
         verdict,
-        reason=f"Stride 2 spares {share:.0f} % of the multiply-accumulates; its top-1 minus that of stride 1: "
-        f"{found.words}.",
-        meaning="Fewer places are attended to, with as many channels each; what is reduced is the number of tokens. "
-        "The notes should have said so, with what it saves and what it costs.",
+        reason=reason,
+        meaning=meaning,
         findings=(
             found.finding("stride 2 minus stride 1"),
             Finding("multiply-accumulates spared", share, unit="%"),

@@ -8,10 +8,20 @@ from bench.claims.claim import Check, Claim, Judgement, Look
 from bench.claims.contrast import difference
 from bench.claims.evidence import Evidence
 from bench.claims.rules import equivalence, settled
+from bench.claims.statements import told
 
 OVERLAP = variant(VIT, "overlap=true")
 PLAIN = Look("patch_count", "vit_ti16", img_size=224, num_classes=1000)
-LOOKS = (PLAIN, Look("patch_count", "cvt_13", img_size=64, num_classes=10), Look("patch_count", OVERLAP.model))
+LOOKS = {
+    PLAIN: (16, 16, 0),
+    Look("patch_count", "cvt_13", img_size=64, num_classes=10): (7, 4, 2),
+    Look("patch_count", OVERLAP.model): (7, 4, 2),
+}
+"""The models whose patches are counted, with the kernel, stride and padding that their papers give, or the mini's."""
+
+
+def _formula(side: int, kernel: int, stride: int, padding: int) -> int:
+    return (side + 2 * padding - kernel) // stride + 1
 
 
 def _judge(evidence: Evidence) -> Judgement:
@@ -33,24 +43,31 @@ def _judge(evidence: Evidence) -> Judgement:
             f"{plain['side']} a side, {plain['patches']} in all; the notes' formula {plain['notes']:g}",
         ),
     ]
-    for look in LOOKS:
+    for look, (kernel, stride, padding) in LOOKS.items():
         values = evidence.values(look)
+        sides, counts = values["own_sides"], values["own_counts"]
+        wrong = sum(count != _formula(side, kernel, stride, padding) for side, count in zip(sides, counts, strict=True))
         checks.append(
             Check(
-                f"{look.model}: kernel {values['kernel']}, stride {values['stride']}, padding {values['padding']}",
-                values["side"] == values["formula"],
-                f"{values['side']} a side, formula {values['formula']}",
+                f"{look.model}: the formula holds for kernel {kernel}, stride {stride}, padding {padding}",
+                bool(sides) and not wrong,
+                f"{values['side']} a side here; wrong at {wrong} of {len(sides)} image sizes",
             )
         )
     found = difference(evidence, OVERLAP, VIT)
     ruling = equivalence(found, POINT)
     verdict = settled(checks, ruling.verdict)
+    reason, meaning = told(
+        checks,
+        f"Per side ⌊(H + 2p − k)/s⌋ + 1 = {plain['side']} for 224/16/16, and it is a count, not a size; patches that "
+        f"overlap minus patches that do not, equally many: {found.words}.",
+        "The formula of the notes forgets the padding, the rounding and the first patch, and calls a count a size. The "
+        "notes should have written the number of patches a side.",
+    )
     return Judgement(
         verdict,
-        reason=f"Per side ⌊(H + 2p − k)/s⌋ + 1 = {plain['side']} for 224/16/16, and it is a count, not a size; patches "
-        f"that overlap minus patches that do not, equally many: {found.words}.",
-        meaning="The formula of the notes forgets the padding, the rounding and the first patch, and calls a count a "
-        "size. The notes should have written the number of patches a side.",
+        reason=reason,
+        meaning=meaning,
         findings=(found.finding("overlapping minus plain patches, 64 each"),),
         checks=tuple(checks),
         chart=dots("Patches of ViT", [("overlapping minus plain", found)], margin=POINT),
@@ -74,5 +91,5 @@ CLAIM = Claim(
     "equivalent within ±1 point; inconclusive otherwise",
     judge=_judge,
     arms=(VIT, OVERLAP),
-    looks=LOOKS,
+    looks=tuple(LOOKS),
 )

@@ -6,6 +6,7 @@ from bench.claims.chart import Dot, Dots
 from bench.claims.claim import Check, Claim, Judgement, Look
 from bench.claims.evidence import Evidence
 from bench.claims.rules import settled
+from bench.claims.statements import told
 
 EXACT, NORMAL, RAW = 1e-9, 0.05, 0.1
 """A sum is exact up to rounding; tokens are normalised within 5 %, for the norm's ε; raw ones are off by over 10 %."""
@@ -40,12 +41,17 @@ def _judge(evidence: Evidence) -> Judgement:
             "head's input": values["head_input"],
         }
         dots += [Dot(f"{look.model}: {place}", off, group=look.model) for place, off in places.items()]
+    reason, meaning = told(
+        checks,
+        "The first block gets patches + positions untouched; each block normalises first, and one norm stands before "
+        "the head.",
+        "The standard ViT is pre-norm: the norm belongs to the blocks, not to the embedding. The notes should have "
+        "drawn it inside each block and once at the end.",
+    )
     return Judgement(
         settled(checks),
-        reason="The first block gets patches + positions untouched; each block normalises first, and one norm stands "
-        "before the head.",
-        meaning="The standard ViT is pre-norm: the norm belongs to the blocks, not to the embedding. The notes should "
-        "have drawn it inside each block and once at the end.",
+        reason=reason,
+        meaning=meaning,
         checks=tuple(checks),
         chart=Dots("How far tokens are from mean 0 and variance 1", "largest deviation", tuple(dots)),
     )

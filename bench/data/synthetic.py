@@ -3,8 +3,8 @@
 `synthetic/texture`: which of four stripe directions fills the image. Any patch of 4×4 pixels decides it: the local
 control. The others are relations with two answers, and no part of the image decides one alone:
 
-- `synthetic/distant-pair`: whether two equal squares, one near each side edge, are at the same height.
-- `synthetic/same-different`: whether two glyphs at random places are the same one of six (after Fleuret et al. 2011).
+- `synthetic/distant-pair`: whether two equal squares, one at each side, are at the same height.
+- `synthetic/same-different`: whether two figures at random places are the same (after Fleuret et al. 2011).
 - `synthetic/path`: whether two dots at the side edges lie on the same one of two strands, which cross or turn back
   (after Linsley et al. 2018).
 
@@ -31,9 +31,7 @@ N_TRAIN, N_TEST = 6000, 1000
 VERSION = 1
 """Raised whenever a task draws other images."""
 _SEED = 0x5E7
-_GREY, _INK, _NOISE = 96.0, 110.0, 14.0
-_GLYPHS = (0b111100000, 0b100110001, 0b010111000, 0b001011010, 0b110001001, 0b101000101)
-"""Six 3×3 patterns, none a shift of another, each with four cells of ink."""
+_GREY, _INK, _NOISE = 110.0, 110.0, 14.0
 
 Rng = np.random.Generator
 Canvas = NDArray[np.float64]
@@ -71,29 +69,32 @@ def texture(label: int, rng: Rng) -> Canvas:
 
 
 def distant_pair(label: int, rng: Rng) -> Canvas:
-    """Two squares of 4×4 pixels near the left and the right edge, at the same height (1) or not (0).
+    """Two squares of 4×4 pixels, one at the left and one at the right, at the same height (1) or not (0).
 
-    Heights are seven levels four pixels apart, from a common offset, so that both squares always cut patches alike;
-    each square's own height is uniform whatever the label.
+    Heights are five levels four pixels apart, from a common offset, so that both squares always cut patches alike;
+    each square's own height is uniform whatever the label, and none is nearer than four pixels to an edge.
     """
     canvas = np.zeros((PX, PX))
-    offset, level = rng.integers(4), rng.integers(7)
-    other = level if label else (level + rng.integers(2, 6)) % 7
-    for height, left in ((level, rng.integers(1, 7)), (other, rng.integers(22, 28))):
+    offset, level = 5 + rng.integers(3), rng.integers(5)
+    other = level if label else (level + rng.integers(2, 4)) % 5
+    for height, left in ((level, rng.integers(5, 8)), (other, rng.integers(21, 24))):
         top = offset + 4 * height
         canvas[top : top + 4, left : left + 4] = _INK
     return canvas
 
 
 def same_different(label: int, rng: Rng) -> Canvas:
-    """Two of six glyphs of 9×9 pixels, at random places in the left and the right half, the same (1) or not (0)."""
+    """Two figures at random places in the left and the right half, the same one (1) or not (0).
+
+    A figure is a bright square above a dark one, or the reverse, with four pixels between, so that no 4×4 part of the
+    image shows which of the two it is.
+    """
     canvas = np.zeros((PX, PX))
-    first = int(rng.integers(len(_GLYPHS)))
-    second = first if label else (first + int(rng.integers(1, len(_GLYPHS)))) % len(_GLYPHS)
-    for glyph, left in ((first, rng.integers(0, 7)), (second, rng.integers(16, 23))):
-        top = rng.integers(0, PX - 9)
-        cells = np.array([(_GLYPHS[glyph] >> k) & 1 for k in range(9)], dtype=float).reshape(3, 3)
-        canvas[top : top + 9, left : left + 9] = np.kron(cells, np.ones((3, 3))) * _INK
+    first = int(rng.integers(2))
+    for figure, left in ((first, rng.integers(5, 11)), (first if label else 1 - first, rng.integers(17, 23))):
+        top, ink = rng.integers(5, 16), _INK / 1.25 if figure else -_INK / 1.25
+        canvas[top : top + 4, left : left + 4] = ink
+        canvas[top + 8 : top + 12, left : left + 4] = -ink
     return canvas
 
 

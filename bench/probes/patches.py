@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from functools import cache
 from itertools import product
 from math import isqrt
 from typing import TYPE_CHECKING, Any
@@ -14,26 +16,22 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 SIDES, KERNELS, STRIDES, PADDINGS = (16, 31, 32, 56, 64, 224), (1, 3, 4, 7, 8, 16), (1, 2, 4, 7, 16), (0, 1, 2, 3)
+OWN_SIDES = range(32, 96)
+"""Image sides at which a model's own embedding is counted: long enough for every remainder of a stride."""
 
 
 def patch_count(subject: Subject) -> Findings:
-    """Patches a side against ⌊(H + 2p − k)/s⌋ + 1: on real convolutions over a grid of sizes, and on the subject.
+    """Patches a side against ⌊(H + 2p − k)/s⌋ + 1: on real embeddings over a grid of sizes, and on the subject.
 
-    Values: `cases` tried; `mismatches`; `notes_wrong`, cases in which (H − k)/s is not the count; of the subject:
-    `side` and `patches` as its first convolution puts them out, `kernel`, `stride`, `padding`, `formula`, `notes`.
+    The embeddings are a bare convolution, CvT's, and timm's where it takes the size. Values: `cases` tried;
+    `mismatches`; `notes_wrong`, cases in which (H − k)/s is not the count; of the subject: `side` and `patches` as its
+    first convolution puts them out, `kernel`, `stride`, `padding`, `formula`, `notes`; `own_counts`, what that
+    convolution puts out a side for images of `own_sides` pixels.
     """
     import torch
     from torch import nn
 
-    cases = mismatches = notes_wrong = 0
-    for side, kernel, stride, padding in product(SIDES, KERNELS, STRIDES, PADDINGS):
-        if kernel > side + 2 * padding:
-            continue
-        with torch.device("meta"):
-            found = nn.Conv2d(1, 1, kernel, stride, padding)(torch.zeros(1, 1, side, side)).shape[-1]
-        cases += 1
-        mismatches += found != (side + 2 * padding - kernel) // stride + 1
-        notes_wrong += found != (side - kernel) / stride
+    cases = _cases()
     convolution = next((m for m in subject.model.modules() if isinstance(m, nn.Conv2d)), None)
     if convolution is None:
         raise NotProbable("it has no patch embedding")
@@ -42,13 +40,14 @@ def patch_count(subject: Subject) -> Findings:
     with torch.inference_mode():
         subject.model(torch.zeros(1, 3, subject.img_size, subject.img_size, device=subject.device))
     hook.remove()
+    embedding = deepcopy(convolution).to("meta")
     own_kernel, own_stride = convolution.kernel_size[0], convolution.stride[0]
     own_padding = int(convolution.padding[0])
     return Findings(
         {
-            "cases": cases,
-            "mismatches": mismatches,
-            "notes_wrong": notes_wrong,
+            "cases": len(cases),
+            "mismatches": sum(count != formula for count, formula, _ in cases),
+            "notes_wrong": sum(count != notes for count, _, notes in cases),
             "side": seen[0].shape[-1],
             "patches": seen[0].shape[-1] * seen[0].shape[-2],
             "kernel": own_kernel,
@@ -56,6 +55,8 @@ def patch_count(subject: Subject) -> Findings:
             "padding": own_padding,
             "formula": (subject.img_size + 2 * own_padding - own_kernel) // own_stride + 1,
             "notes": (subject.img_size - own_kernel) / own_stride,
+            "own_sides": list(OWN_SIDES),
+            "own_counts": [int(embedding(torch.zeros(1, 3, px, px, device="meta")).shape[-1]) for px in OWN_SIDES],
         }
     )
 
@@ -101,11 +102,44 @@ def key_value_reduction(subject: Subject, *, full: str) -> Findings:
 def counted_macs(model: nn.Module, image: Tensor) -> int:
     """Multiply-accumulates of matrix products and convolutions, as torch's own counter sees them."""
     import torch
+    from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
-    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+    # Some fused kernels are counted as nothing.
+    with torch.inference_mode(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         model(image)
     return int(counter.get_total_flops()) // 2
+
+
+@cache
+def _cases() -> tuple[tuple[int, int, float], ...]:
+    """(patches a side, what the formula says, what the notes say) of each real embedding over the grid of sizes."""
+    return tuple(
+        (count, (side + 2 * padding - kernel) // stride + 1, (side - kernel) / stride)
+        for side, kernel, stride, padding in product(SIDES, KERNELS, STRIDES, PADDINGS)
+        if kernel <= side + 2 * padding
+        for count in _counts(side, kernel, stride, padding)
+    )
+
+
+def _counts(side: int, kernel: int, stride: int, padding: int) -> list[int]:
+    """Patches a side that each real embedding makes of an image of `side` pixels."""
+    import torch
+    from timm.layers.patch_embed import PatchEmbed
+    from torch import nn
+
+    from bench.models.cvt import ConvEmbed, StageConfig
+
+    image = torch.zeros(1, 3, side, side, device="meta")
+    with torch.device("meta"):
+        plain = nn.Conv2d(3, 1, kernel, stride, padding)
+        found = [
+            int(plain(image).shape[2]),
+            int(ConvEmbed(3, StageConfig(1, 1, 1, kernel, stride, padding))(image).shape[1]),
+        ]
+        if kernel == stride and not padding and side % kernel == 0:
+            found.append(isqrt(PatchEmbed(side, kernel, embed_dim=1)(image).shape[1]))
+    return found
 
 
 def _saved(queries: int, keys: int, class_tokens: int, dim: int) -> int:

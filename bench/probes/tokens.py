@@ -22,6 +22,8 @@ def readout(subject: Subject) -> Findings:
 
     Values: `class_tokens` and `cells`, how many enter each block; `spread_in` and `spread_out`, the largest difference
     of the class token between images where it enters its first block and where it leaves the last (null without one);
+    `class_learned`, whether what enters depends on a trainable parameter; `head_of_class`, the largest difference
+    between head(norm(class token)) and the logits, as a part of their spread (null without the three);
     `cells_permuted`, `cells_replaced` and `class_replaced`, the largest change of a logit, as a part of the logits'
     spread, when the last block's output has its cells in another order, noise for its cells, noise for its class token.
     """
@@ -33,6 +35,10 @@ def readout(subject: Subject) -> Findings:
     hooks = [block.register_forward_pre_hook(lambda _, inputs: entering.append(inputs[0])) for block in blocks]
     leaving: list[Tensor] = []
     hooks.append(blocks[-1].register_forward_hook(lambda _m, _i, output: leaving.append(output)))
+    model(images[:1])
+    learned = next((_learned(x[0, 0], model) for x in entering if _class_tokens(x)), None)
+    entering.clear()
+    leaving.clear()
     with torch.inference_mode():
         plain = model(images)
         for hook in hooks:
@@ -51,6 +57,8 @@ def readout(subject: Subject) -> Findings:
             "cells": [_cells(x) for x in entering],
             "spread_in": None if first is None else _spread(first[:, 0]),
             "spread_out": _spread(last[:, 0]) if own else None,
+            "class_learned": learned,
+            "head_of_class": _head_of_class(model, last, plain) if own else None,
             "cells_permuted": changed(lambda x: _permuted(x, own, generator)),
             "cells_replaced": changed(lambda x: _noised(x, own, generator, cells=True)),
             "class_replaced": changed(lambda x: _noised(x, own, generator, cells=False)) if own else None,
@@ -124,6 +132,25 @@ def _cells(x: Tensor) -> int:
 def _spread(x: Tensor) -> float:
     """Largest difference between images, as a part of the vector's own size."""
     return float((x - x[:1]).abs().max() / x.abs().max())
+
+
+def _learned(token: Tensor, model: nn.Module) -> bool:
+    """Whether a token has a gradient by any trainable parameter."""
+    import torch
+
+    if not token.requires_grad:
+        return False
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    gradients = torch.autograd.grad(token.square().sum() + token.sum(), trainable, allow_unused=True)
+    return any(bool(gradient.any()) for gradient in gradients if gradient is not None)
+
+
+def _head_of_class(model: nn.Module, last: Tensor, logits: Tensor) -> float | None:
+    """How far head(norm(class token)) is from the logits, as a part of their spread; None without norm and head."""
+    norm, head = getattr(model, "norm", None), getattr(model, "head", None)
+    if norm is None or head is None:
+        return None
+    return float((head(norm(last)[:, 0]) - logits).abs().max() / logits.std())
 
 
 def _unnormalised(x: Tensor) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from functools import reduce
 from math import isqrt
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 
 NEGLIGIBLE = 1e-20
 """Gradients below this part of the largest are no path: a masked pair keeps 4·10⁻⁴⁴ of its weight."""
-UNITS = 12
-"""Cells whose reach is looked at."""
+UNITS = 64
+"""Cells whose reach is looked at at most: all of a mini's first grid."""
 
 
 def window_plan(subject: Subject) -> Findings:
@@ -49,8 +50,10 @@ def window_reach(subject: Subject) -> Findings:
     """Which cells of its input a cell depends on, through the first block, the second, and both, exactly (float64).
 
     Cells are grouped by the first block's windows. Values: the largest part of a cell's support that lies outside its
-    own group for `first`, `second` and `both` blocks; `second_from_both_sides`, how many groups a cell of the second
-    block sees at most; `window` and `grid`, cells a side. Raises NotProbable where the grid is no larger than a window.
+    own group for `first`, `second` and `both` blocks, and for all blocks on that grid as `stage`; `first_groups` and
+    so on, how many groups a cell sees at most; `second_outside_moved`, that part for the second block with groups moved
+    by half a window, as a shift does; `window` and `grid`, cells a side; `stage_blocks`. Raises NotProbable where the
+    grid is no larger than a window.
     """
     import torch
 
@@ -58,26 +61,31 @@ def window_reach(subject: Subject) -> Findings:
     blocks = [block for _, block in blocks_of(model)]
     window = _window(blocks[0])
     inputs: list[Tensor] = []
-    hook = blocks[0].register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
+    hooks = [block.register_forward_pre_hook(lambda _, given: inputs.append(given[0])) for block in blocks]
     generator = torch.Generator().manual_seed(subject.seed)
     shape = (1, 3, subject.img_size, subject.img_size)
     with torch.inference_mode():
         model(torch.randn(shape, generator=generator, dtype=torch.float64).to(subject.device))
-    hook.remove()
+    for hook in hooks:
+        hook.remove()
     grid = inputs[0].shape[1]
+    stage = [block for block, given in zip(blocks, inputs, strict=True) if given.shape == inputs[0].shape]
     if inputs[0].ndim != 4 or grid <= window:
         raise NotProbable("its first grid is no larger than a window")
     start = inputs[0].clone().requires_grad_()
     first = blocks[0](start)
     outputs = {"first": first, "second": blocks[1](start), "both": blocks[1](first)}
-    group = torch.arange(grid) // window
-    groups = group[:, None] * (grid // window + 1) + group
+    outputs["stage"] = reduce(lambda x, block: block(x), stage, start)
+    groups, moved = _partition(grid, window, 0), _partition(grid, window, window - window // 2)
     units = torch.randperm(grid * grid, generator=generator)[:UNITS].tolist()
-    values: dict[str, Any] = {"window": window, "grid": grid}
+    values: dict[str, Any] = {"window": window, "grid": grid, "stage_blocks": len(stage)}
     for name, output in outputs.items():
         found = [_groups_seen(output, start, divmod(unit, grid), groups, generator) for unit in units]
         values[name] = max(outside for outside, _ in found)
         values[f"{name}_groups"] = max(seen for _, seen in found)
+    values["second_outside_moved"] = max(
+        _groups_seen(outputs["second"], start, divmod(unit, grid), moved, generator)[0] for unit in units
+    )
     return Findings(values)
 
 
@@ -109,7 +117,8 @@ def score_bias(subject: Subject) -> Findings:
         bias = drawn[attention.relative_position_index.view(-1)].view(tokens, tokens, -1).permute(2, 0, 1)
         alike = _with_table(attention, drawn)
         alike.qkv.weight[2 * dim :], alike.qkv.bias[2 * dim :] = 0.0, 1.0
-        other = _with_table(alike, torch.randn(table.shape, generator=generator, dtype=torch.float64))
+        again = torch.randn(table.shape, generator=generator, dtype=torch.float64).to(table.device)
+        other = _with_table(alike, again)
         (weights, output), (moved, after) = _run(alike, given), _run(other, given)
     return Findings(
         {
@@ -127,6 +136,14 @@ def _window(block: nn.Module) -> int:
     if size is None:
         raise NotProbable("its first block has no windows")
     return int(size[0] if isinstance(size, (tuple, list)) else size)
+
+
+def _partition(grid: int, window: int, moved: int) -> Tensor:
+    """Number of the window that each cell [grid, grid] lies in, the first border moved by `moved` cells, unwrapped."""
+    import torch
+
+    group = (torch.arange(grid) + moved) // window
+    return group[:, None] * (grid // window + 2) + group
 
 
 def _groups_seen(

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.data.batches import ImageData, load
+from bench.data.batches import ImageData, Streamed, load
 from bench.data.cache import default_cache_dir, prepare
 from bench.data.interventions import Intervention, parse_intervention, pixel_map
 from bench.errors import UsageError
@@ -133,6 +133,15 @@ def test_intact_images_are_untouched_and_memory_is_shared(digits: ImageData) -> 
     assert torch.equal(plain, again)
 
 
+def test_seeds_of_a_run_differ_and_its_models_share_one(digits: ImageData) -> None:
+    index = np.arange(8)
+    (one, _), (again, _), (other, _) = (
+        next(digits.under("patch-permute", seed).eval_batches("test", index, 8)) for seed in (4, 4, 5)
+    )
+    assert torch.equal(one, again)
+    assert not torch.equal(one, other)
+
+
 def test_colour_images_keep_their_channels_apart(tmp_path: Path, digits: ImageData) -> None:
     info = digits.info.model_copy(update={"channels": 3, "mean": [0.1, 0.2, 0.3], "std": [1.0, 1.0, 1.0]})
 
@@ -146,6 +155,24 @@ def test_colour_images_keep_their_channels_apart(tmp_path: Path, digits: ImageDa
     (plain, _) = next(data.eval_batches("test", np.arange(4), 4))
     (seen, _) = next(data.under("pixel-permute", 3).eval_batches("test", np.arange(4), 4))
     assert torch.equal(plain.flatten(2)[:, :, torch.from_numpy(_map("pixel-permute", 3))], seen.flatten(2))
+
+
+def test_streamed_images_are_changed_like_resident_ones(digits: ImageData) -> None:
+    kept = digits._splits["test"]
+
+    class Pictures(torch.utils.data.Dataset):  # type: ignore[type-arg]
+        def __getitem__(self, index: int) -> np.ndarray:
+            return next(kept.walk([np.array([index])]))[0].numpy()  # type: ignore[no-any-return]
+
+    labels = {"test": digits.labels("test")}
+    splits = {"test": Streamed(Pictures(), CPU, workers=0)}  # type: ignore[arg-type]
+    streamed = ImageData(digits.info, splits, labels, img_size=32, device=CPU)  # type: ignore[arg-type]
+    index = np.arange(20)
+    for text in ("patch-permute", "shift"):
+        both = [d.under(text, 3).eval_batches("test", index, 8) for d in (digits, streamed)]
+        for (expected, label), (found, same) in zip(*both, strict=True):
+            assert torch.equal(expected, found)
+            assert torch.equal(label, same)
 
 
 def test_none_is_the_identity() -> None:
