@@ -17,17 +17,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import gc
-import io
 import json
 import os
 import re
 import tempfile
-import zipfile
-import zlib
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,6 +32,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from bench.arrays import packed, read_arrays
 from bench.errors import UsageError
 from bench.profiles import DeviceRecord, ProfileRecord
 from bench.protocol import content_hash
@@ -47,8 +44,6 @@ THUMBNAILS = "thumbnails.npz"
 WEIGHTS = "weights.safetensors"
 ARRAYS = "arrays.npz"
 LAB = "lab.json"
-_IN_COMMON = ("index", "label")
-"""Arrays of the predictions that are the same in all runs of a board."""
 _SHARED = ("protocol", "data", "environment")
 """Fields of a record that are the same in all records of one call."""
 _LATEST = 8
@@ -133,7 +128,7 @@ class Store:
         """Write a run's record, its predictions first. A failed run never replaces a good one. Returns its folder."""
         folder = self.cell_folder(record.cell)
         if predictions is not None:
-            self._write(folder / PREDICTIONS, _packed(predictions))
+            self._write(folder / PREDICTIONS, packed(predictions))
         self._write_record(folder, record)
         return folder
 
@@ -159,7 +154,7 @@ class Store:
         """Write what a probe found, its arrays first. A failed one never replaces a good one. Returns its folder."""
         folder = self.probe_folder(record.spec)
         if arrays:
-            self._write(folder / ARRAYS, _packed(arrays))
+            self._write(folder / ARRAYS, packed(arrays))
         self._write_record(folder, record)
         return folder
 
@@ -176,13 +171,13 @@ class Store:
         order = sorted(images)
         pixels = np.stack([images[k] for k in order]) if order else np.empty((0, 0, 0, 0), dtype=np.uint8)
         path = self.thumbnail_file(fingerprint)
-        self._write(path, _packed({"index": np.array(order, dtype=np.int64), "pixels": pixels}))
+        self._write(path, packed({"index": np.array(order, dtype=np.int64), "pixels": pixels}))
         return path
 
     def thumbnails(self, fingerprint: str) -> dict[int, NDArray[np.uint8]]:
         """What `write_thumbnails` kept of one dataset, by position in the test split; empty where there is nothing."""
         try:
-            arrays = _arrays(self.thumbnail_file(fingerprint), ("index", "pixels"))
+            arrays = read_arrays(self.thumbnail_file(fingerprint), ("index", "pixels"))
             index, pixels = arrays["index"], arrays["pixels"].astype(np.uint8, casting="safe")
         except (OSError, ValueError, KeyError, TypeError):
             return {}
@@ -191,7 +186,7 @@ class Store:
     def predictions(self, cell: CellSpec, names: Collection[str] | None = None) -> dict[str, NDArray[np.generic]]:
         """Arrays of a cell's `predictions.npz`, or only those in `names`; raises KeyError where there are none."""
         try:
-            return _arrays(self.cell_folder(cell) / PREDICTIONS, names)
+            return read_arrays(self.cell_folder(cell) / PREDICTIONS, names)
         except (OSError, ValueError) as error:
             raise KeyError(cell_id(cell)) from error
 
@@ -288,14 +283,14 @@ class Records:
     def predictions(self, run_id: str, names: Collection[str] | None = None) -> dict[str, NDArray[np.generic]]:
         """Arrays of one run's `predictions.npz`, or only those in `names`; raises KeyError where there are none."""
         try:
-            return _arrays(self.root / self.folders[run_id] / PREDICTIONS, names, self._in_common)
+            return read_arrays(self.root / self.folders[run_id] / PREDICTIONS, names, self._in_common)
         except (OSError, ValueError) as error:
             raise KeyError(run_id) from error
 
     def probe_arrays(self, record_id: str) -> dict[str, NDArray[np.generic]]:
         """The arrays beside a probe's record; raises KeyError where there are none."""
         try:
-            return _arrays(self.root / self.folders[record_id] / ARRAYS, None)
+            return read_arrays(self.root / self.folders[record_id] / ARRAYS, None)
         except (OSError, ValueError) as error:
             raise KeyError(record_id) from error
 
@@ -359,61 +354,6 @@ def _with_shared_parts(record: _R, met: dict[str, deque[Any]]) -> _R:
         else:
             same[name] = known
     return record.model_copy(update=same)
-
-
-def _packed(arrays: Mapping[str, NDArray[np.generic]]) -> bytes:
-    """Arrays as the content of an `.npz` file."""
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
-    return buffer.getvalue()
-
-
-def _arrays(
-    path: Path,
-    names: Collection[str] | None,
-    in_common: dict[tuple[str, int, int], NDArray[np.generic]] | None = None,
-) -> dict[str, NDArray[np.generic]]:
-    """Arrays of an `.npz` file, or only those in `names`. Raises OSError where it is missing, ValueError if damaged.
-
-    `in_common` holds the arrays that the runs of a board have in common, by name, CRC-32 and length of the file's
-    member: those are read once, and shared.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            found = {}
-            for member in archive.infolist():
-                name = member.filename.removesuffix(".npy")
-                if names is not None and name not in names:
-                    continue
-                if in_common is None or name not in _IN_COMMON:
-                    found[name] = _array(archive.read(member))
-                    continue
-                key = name, member.CRC, member.file_size
-                if key not in in_common:
-                    in_common[key] = _array(archive.read(member))
-                    in_common[key].flags.writeable = False
-                found[name] = in_common[key]
-            return found
-    except (EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
-
-
-def _array(data: bytes) -> NDArray[np.generic]:
-    """The array of an `.npy` file. Its header is parsed once for all files that begin alike, which takes most of the
-    time with thousands of small ones. Raises ValueError where it is none."""
-    size = 10 + int.from_bytes(data[8:10], "little")
-    if data[:8] != b"\x93NUMPY\x01\x00" or len(data) < size:
-        return np.asarray(np.lib.format.read_array(io.BytesIO(data), allow_pickle=False))
-    shape, fortran, dtype = _npy_header(data[8:size])
-    if dtype.hasobject:
-        raise ValueError("it holds Python objects")
-    return np.frombuffer(data, dtype, offset=size).reshape(shape, order="F" if fortran else "C").copy()
-
-
-@lru_cache(maxsize=256)
-def _npy_header(header: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, Fortran order and type of a version 1 header, without its magic."""
-    return np.lib.format.read_array_header_1_0(io.BytesIO(header))
 
 
 def _as_json(record: RunRecord | ProfileRecord | DeviceRecord | ProbeRecord) -> bytes:

@@ -25,6 +25,7 @@ FLOORS = (
     "measure",
     "probes",
     "store",
+    "arrays",
     "profiles",
     "records",
     "protocol",
@@ -94,6 +95,8 @@ def test_only_the_store_writes_runs_and_only_execution_starts_work() -> None:
             assert "write_run(" not in text, _name(path)
             assert "write_profile(" not in text, _name(path)
             assert "write_device(" not in text, _name(path)
+            assert "write_probe(" not in text, _name(path)
+            assert "write_weights(" not in text, _name(path)
         if room != "execution":
             assert "multiprocessing" not in [n.partition(".")[0] for n in _imports(path)], _name(path)
 

@@ -22,7 +22,7 @@ from bench.execution.local import execute, prepare_data
 from bench.execution.looks import LookRequest, LookSite, run_looks
 from bench.execution.progress import Reporter
 from bench.measure.environment import environment
-from bench.measure.hardware import Hardware, detect
+from bench.measure.hardware import Hardware, cpu_threads, detect
 from bench.probes.registry import find
 from bench.protocol import Protocol
 from bench.records import Environment, ProbeRecord
@@ -32,6 +32,8 @@ from bench.values import Frozen, now
 
 FOLDER = "claims"
 """Folder of the lab's runs, probes and figures below the output folder."""
+MOST_AT_ONCE = 8
+"""Models that are trained side by side at most: each keeps a process and the dataset."""
 log = logging.getLogger("bench")
 
 
@@ -128,11 +130,23 @@ def lay_out(
     return Layout(root, tuple(claims), plans, tuple(looks), study.protocol)
 
 
+def device_of(study: Study) -> Hardware:
+    """The device as resolved. The lab's models are small: on a CPU each trains with one thread unless told otherwise,
+    and as many side by side as there are cores."""
+    hardware = detect(study.device, study.protocol.precision, study.threads)
+    return replace(hardware, threads=1) if hardware.device == "cpu" and study.threads is None else hardware
+
+
+def at_once(hardware: Hardware) -> int:
+    """Models that are trained side by side."""
+    return max(1, min(MOST_AT_ONCE, cpu_threads() // hardware.threads)) if hardware.device == "cpu" else 1
+
+
 def plan_lab(
     study: Study, claims: Sequence[Claim], progress: Callable[[int, int], None] | None = None
 ) -> tuple[Layout, Hardware, dict[str, Path]]:
     """Prepare every dataset and lay out the work: the layout, the device, the cache of each dataset."""
-    hardware = detect(study.device, study.protocol.precision, study.threads)
+    hardware = device_of(study)
     caches: dict[str, Path] = {}
 
     def prepare(own: Study) -> DataInfo | None:
@@ -219,7 +233,8 @@ def _train(
             continue
         if limit is not None:
             plan = replace(plan, study=replace(plan.study, limit=limit))
-        tally = execute(plan, caches[plan.study.protocol.dataset], command=command, reporter=reporter(plan))
+        cache_dir, many = caches[plan.study.protocol.dataset], at_once(plan.hardware)
+        tally = execute(plan, cache_dir, command=command, reporter=reporter(plan), at_once=many)
         failed += tally.failed
         left += tally.left
         if limit is not None:
@@ -230,6 +245,7 @@ def _train(
 def _look(layout: Layout, study: Study, hardware: Hardware, caches: Mapping[str, Path], command: str) -> int:
     """Make the probes that are left, a worker for each task; how many failed."""
     left, store, failed = layout.looks_left(fresh=study.fresh), Store(layout.root), 0
+    alone = replace(hardware, threads=study.threads or cpu_threads())
     for task in dict.fromkeys(asked.task for asked in left):
         ready = [a for a in left if a.task == task and all(store.weights_file(c).is_file() for c in a.cells)]
         protocol = task_protocol(study.protocol, task)
@@ -238,8 +254,8 @@ def _look(layout: Layout, study: Study, hardware: Hardware, caches: Mapping[str,
             data=plan.dataset if plan is not None else None,
             img_size=protocol.img_size,
             cache_dir=caches.get(protocol.dataset, Path()),
-            hardware=hardware,
-            environment=environment(hardware, command),
+            hardware=alone,
+            environment=environment(alone, command),
             root=layout.root,
             plugins=study.plugins,
         )

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import cast
 
 from bench.execution.costs import describe, measure_costs
+from bench.execution.crew import Crew, Shared
 from bench.execution.interrupt import heeded
 from bench.execution.meter import CostRequest
 from bench.execution.process import Worker, WorkerDied, WorkFailed
@@ -70,11 +72,12 @@ def prepare_data(study: Study, progress: Callable[[int, int], None] | None = Non
     return prepared, cache_dir
 
 
-def execute(plan: Plan, cache_dir: Path, *, command: str, reporter: Reporter) -> Tally:
+def execute(plan: Plan, cache_dir: Path, *, command: str, reporter: Reporter, at_once: int = 1) -> Tally:
     """Run the jobs of `plan` that are left, up to the study's limit: what models cost first, then their cells.
 
-    Raises UsageError for a checkpoint that does not fit, before anything runs; StoreError when the output folder
-    cannot be written, KeyboardInterrupt on Ctrl-C: in both cases every finished job is on disk.
+    With `at_once` above 1 so many models are trained side by side, in which case the speeds in their records are those
+    of a shared machine. Raises UsageError for a checkpoint that does not fit, before anything runs; StoreError when
+    the output folder cannot be written, KeyboardInterrupt on Ctrl-C: in both cases every finished job is on disk.
     """
     study = plan.study
     budget = study.limit if study.limit is not None else len(plan.jobs)
@@ -83,19 +86,33 @@ def execute(plan: Plan, cache_dir: Path, *, command: str, reporter: Reporter) ->
         profiles = [job for job in plan.left() if job.cell is None][:budget]
         requests = cost_requests(study, profiles, plan.num_classes, plan.hardware, command)
         tally = run_profiles(profiles, requests, Store(study.output), reporter)
-        finished, failed = tally.finished, tally.failed
-        for model in study.models:
-            cells = [job for job in plan.of(model) if job.cell is not None and not job.done]
-            if not cells or finished + failed >= budget:
-                continue
-            with Launcher(plan, model, cache_dir, command, reporter) as launcher:
-                for job in cells[: budget - finished - failed]:
-                    ask()
-                    record = launcher.run(job)
-                    finished += record.status == "ok"
-                    failed += record.status == "failed"
+        shared = Shared(reporter) if at_once > 1 else reporter
+        groups = [
+            (partial(Launcher, plan, model, cache_dir, command, shared), cells)
+            for model in study.models
+            if (cells := [job for job in plan.of(model) if job.cell is not None and not job.done])
+        ]
+        budget -= tally.finished + tally.failed
+        records = Crew(at_once, budget, ask).run(groups) if at_once > 1 else _one_by_one(groups, budget, ask)
         ask()
+    finished = tally.finished + sum(record.status == "ok" for record in records)
+    failed = tally.failed + sum(record.status == "failed" for record in records)
     return Tally(finished, failed, len(plan.left()) - finished - failed)
+
+
+def _one_by_one(
+    groups: Sequence[tuple[Callable[[], Launcher], Sequence[Job]]], budget: int, ask: Callable[[], None]
+) -> list[RunRecord]:
+    """Run up to `budget` jobs, group after group; `ask` raises where Ctrl-C was pressed."""
+    records: list[RunRecord] = []
+    for make, jobs in groups:
+        if len(records) >= budget:
+            break
+        with make() as launcher:
+            for job in jobs[: budget - len(records)]:
+                ask()
+                records.append(launcher.run(job))
+    return records
 
 
 def check_checkpoints(plan: Plan, cache_dir: Path, command: str) -> None:
@@ -167,6 +184,7 @@ class Launcher:
             plugins=plan.study.plugins,
         )
         self.store = Store(plan.study.output)
+        self.abandoned = False
         self.trials = self._earlier_trials()
         self._worker = Worker(work, (self.site,), model, reporter.images)
 
@@ -182,11 +200,18 @@ class Launcher:
         try:
             record = self._ask_for(job)
         except (WorkerDied, WorkFailed) as error:
+            if self.abandoned:
+                raise
             record = self._write_failure(job, describe(error))
         if job.kind == "trial" and record.cell.lr is not None:
             self._trials(record.cell)[record.cell.lr] = record
         self.reporter.finished(job, record)
         return record
+
+    def abandon(self) -> None:
+        """End the running job at once and without a record; called from another thread."""
+        self.abandoned = True
+        self._worker.end()
 
     def training_rate(self, weights: str) -> float:
         """Training images per second of the model, measured over a few steps; UsageError where it cannot run."""

@@ -90,6 +90,12 @@ class Worker:
                 self._process.join()
             self._process = None
 
+    def end(self) -> None:
+        """End the process in the middle of its work; another thread that waits for it gets WorkerDied."""
+        process = self._process
+        if process is not None:
+            process.terminate()
+
     def _start(self) -> None:
         context = _context()
         self._connection, theirs = context.Pipe()

@@ -25,6 +25,7 @@ from timm.models.vision_transformer_relpos import VisionTransformerRelPos
 from torch import Tensor, nn
 
 from bench.models.cvt import CvT, StageConfig
+from bench.models.variants import MINI_ARGUMENTS, Value
 
 PATCH_PX = 4
 """Side of a patch in pixels: every model's finest grid has one cell for each."""
@@ -38,6 +39,7 @@ OVERLAP_KERNEL, OVERLAP_PADDING = 7, 2
 def resnet_mini(pretrained: bool = False, *, depth: int = 4, **kwargs: Any) -> nn.Module:
     """Residual convolutional network: basic blocks of 3×3 convolutions on 8×8 and 4×4 cells."""
     _without_weights(pretrained, kwargs)
+    _check("resnet_mini", depth=depth)
     return ResNetMini(depth=depth, **kwargs)
 
 
@@ -57,8 +59,7 @@ def vit_mini(
     is added to the scores. `overlap`: patches see 7×7 pixels instead of 4×4.
     """
     _without_weights(pretrained, kwargs)
-    _check("pos_embed", pos_embed, ("none", "learned", "sincos1d", "sincos2d", "relative"))
-    _check("pool", pool, ("cls", "mean"))
+    _check("vit_mini", depth=depth, pos_embed=pos_embed, pool=pool, overlap=overlap)
     size = _img_size(kwargs, PATCH_PX)
     shared: dict[str, Any] = {
         "patch_size": PATCH_PX,
@@ -68,6 +69,7 @@ def vit_mini(
         "class_token": pool == "cls",
         "global_pool": "token" if pool == "cls" else "avg",
         "fc_norm": False,
+        "weight_init": "",  # timm's two classes differ in their defaults
         **kwargs,
     }
     if pos_embed == "relative":
@@ -96,7 +98,7 @@ def swin_mini(
     the `relative` table that is added to the scores.
     """
     _without_weights(pretrained, kwargs)
-    _check("bias", bias, ("none", "absolute", "relative"))
+    _check("swin_mini", depth=depth, shift=shift, bias=bias)
     size = _img_size(kwargs, PATCH_PX * 2)
     model = SwinTransformer(
         patch_size=PATCH_PX,
@@ -128,8 +130,7 @@ def cvt_mini(
     there and is not read.
     """
     _without_weights(pretrained, kwargs)
-    _check("pool", pool, ("cls", "mean"))
-    _check("kv_stride", kv_stride, (1, 2))
+    _check("cvt_mini", depth=depth, kv_stride=kv_stride, pool=pool)
     _img_size(kwargs, PATCH_PX)
     kwargs.pop("img_size", None)
     first, second = _split(depth)
@@ -144,6 +145,7 @@ def cvt_mini(
 def lstm_mini(pretrained: bool = False, *, depth: int = 3, **kwargs: Any) -> nn.Module:
     """Recurrent network: bidirectional LSTMs over the 64 patches in raster order, between pre-norm residual blocks."""
     _without_weights(pretrained, kwargs)
+    _check("lstm_mini", depth=depth)
     return LSTMMini(depth=depth, **kwargs)
 
 
@@ -291,12 +293,8 @@ def _fix_positions(model: nn.Module, side: int, *, two_dimensional: bool) -> Non
 
 
 def _overlapping(projection: nn.Conv2d) -> nn.Conv2d:
-    """The patch embedding with a wider kernel at the same stride."""
-    wide = nn.Conv2d(projection.in_channels, projection.out_channels, OVERLAP_KERNEL, PATCH_PX, OVERLAP_PADDING)
-    nn.init.trunc_normal_(wide.weight, std=(wide.weight[0].numel()) ** -0.5)
-    assert wide.bias is not None
-    nn.init.zeros_(wide.bias)
-    return wide
+    """The patch embedding with a wider kernel at the same stride, its initial weights by the same rule: torch's own."""
+    return nn.Conv2d(projection.in_channels, projection.out_channels, OVERLAP_KERNEL, PATCH_PX, OVERLAP_PADDING)
 
 
 def _without_table(attention: nn.Module) -> None:
@@ -330,9 +328,12 @@ def _img_size(kwargs: dict[str, Any], multiple: int) -> int:
     return size
 
 
-def _check(name: str, value: object, choices: tuple[object, ...]) -> None:
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(map(str, choices))}, not {value!r}")
+def _check(model: str, **arguments: Value) -> None:
+    """Raises ValueError for a value that `bench.models.variants` does not list."""
+    for name, value in arguments.items():
+        choices = MINI_ARGUMENTS[model][name].choices
+        if value not in choices:
+            raise ValueError(f"{name} must be one of {', '.join(map(str, choices))}, not {value!r}")
 
 
 def _without_weights(pretrained: bool, kwargs: dict[str, Any]) -> None:

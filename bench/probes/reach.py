@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+from copy import deepcopy
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,18 +25,19 @@ ERF_LEVEL = 0.0455
 def gradient_support(subject: Subject, *, draws: int = 2) -> Findings:
     """Which pixels a centre unit depends on after every block, exactly, for random weights and inputs.
 
-    In float64, with a little noise on every weight. A pixel counts that has a gradient for any of `draws` random inputs, so that a unit that happens to be
-    off, such as behind a ReLU, hides nothing. Values: `blocks`; `share`, of the image's pixels; `side_px`, the longer
-    side of the smallest rectangle around them; `centre_px`, the side of one cell of the grid there.
+    In float64, with a little noise on every weight. A pixel counts that has a gradient for any of `draws` random
+    inputs, so that a unit that happens to be off, such as behind a ReLU, hides nothing. Values, by block: `blocks`,
+    their names; `share`, of the image's pixels; `side_px`, the longer side of the smallest rectangle around them;
+    `cell_px`, the side of one cell of the grid there. Raises NotProbable where blocks put out no square grids.
     """
     import torch
 
     generator = torch.Generator().manual_seed(subject.seed)
-    model = _awake(subject.model.double(), generator)
+    model = _awake(subject.model, generator)
     shape = (draws, 3, subject.img_size, subject.img_size)
     images = torch.randn(shape, generator=generator, dtype=torch.float64).to(subject.device).requires_grad_()
-    blocks = blocks_of(model)
-    with outputs_of(blocks) as outputs:
+    blocks = _blocks(model)
+    with outputs_of(blocks) as outputs, _differentiable():
         model(images)
     share, sides, cells = [], [], []
     for name, _ in blocks:
@@ -53,23 +56,24 @@ def effective_receptive_field(subject: Subject, *, images: int = 64) -> Findings
     """Where the gradient of the centre unit of the last map lies on average over test images (Luo et al. 2016).
 
     Values: `side_px`, the square root of the number of pixels whose mean absolute gradient is at least 4.55 % of the
-    largest; `map`, that gradient, the largest being 1 [px, px]; `images`.
+    largest; `map`, that gradient, the largest being 1 [px, px]; `images`. Raises NotProbable where the last block puts
+    out no square grid, or its centre unit has no gradient.
     """
     import torch
 
     total = torch.zeros(subject.img_size, subject.img_size, dtype=torch.float64)
     index = np.arange(min(images, len(subject.images.labels("test"))))
-    blocks = blocks_of(subject.model)
-    if not blocks:
-        raise NotProbable("the model names no blocks")
+    last = _blocks(subject.model)[-1:]
     for shown, _ in subject.images.eval_batches("test", index, 32):
         shown = shown.requires_grad_()
-        with outputs_of(blocks[-1:]) as outputs:
+        with outputs_of(last) as outputs, _differentiable():
             subject.model(shown)
-        grid = as_grid(outputs[blocks[-1][0]], subject.model)
+        grid = as_grid(outputs[last[0][0]], subject.model)
         middle = grid[:, grid.shape[1] // 2, grid.shape[2] // 2].sum()
         (gradient,) = torch.autograd.grad(middle, shown)
         total += gradient.abs().sum((0, 1)).double().cpu()
+    if not total.max() > 0:
+        raise NotProbable("the centre unit of its last block has no gradient")
     field = (total / total.max()).numpy()
     return Findings(
         {
@@ -89,10 +93,11 @@ def input_gradient_coverage(subject: Subject, *, draws: int = 4) -> Findings:
     import torch
 
     generator = torch.Generator().manual_seed(subject.seed)
-    model = _awake(subject.model.double(), generator)
+    model = _awake(subject.model, generator)
     shape = (draws, 3, subject.img_size, subject.img_size)
     images = torch.randn(shape, generator=generator, dtype=torch.float64).to(subject.device).requires_grad_()
-    logits = model(images)
+    with _differentiable():
+        logits = model(images)
     weights = torch.randn(logits.shape[1], generator=generator, dtype=torch.float64).to(logits.device)
     (gradient,) = torch.autograd.grad((logits @ weights).sum(), images)
     size = gradient.abs().sum((0, 1)).cpu().numpy()
@@ -100,13 +105,29 @@ def input_gradient_coverage(subject: Subject, *, draws: int = 4) -> Findings:
     return Findings({"coverage": coverage, "weakest": float(size.min() / size.mean())})
 
 
+def _differentiable() -> AbstractContextManager[None]:
+    """Forward passes within have gradients in eval mode, too: cuDNN's LSTM has none there, torch's own has."""
+    import torch
+
+    return torch.backends.cudnn.flags(enabled=False)
+
+
+def _blocks(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    """The model's blocks in forward order. Raises NotProbable without any."""
+    blocks = blocks_of(model)
+    if not blocks:
+        raise NotProbable("the model names no blocks")
+    return blocks
+
+
 def _awake(model: nn.Module, generator: torch.Generator) -> nn.Module:
-    """The model with noise added to every parameter, so that no path is shut by its initial value.
+    """A copy in float64 with noise added to every parameter, so that no path is shut by its initial value.
 
     timm starts the last norm of every residual block at 0: until training, only its shortcuts carry a gradient.
     """
     import torch
 
+    model = deepcopy(model).double()
     with torch.no_grad():
         for parameter in model.parameters():
             noise = torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype)

@@ -12,11 +12,16 @@ from bench import build_board, load_records, profiles, records
 from bench.analysis.cost_table import COST_COLUMNS
 from bench.analysis.costs import build_costs
 from bench.analysis.table import COLUMNS
+from bench.claims.claim import Check, Finding, Judgement
+from bench.claims.results import Lab, Result
+from bench.protocol import PRESETS
+from bench.report.claims.payload import claims_json
 from bench.report.cost_figures import COST_FIGURES
 from bench.report.cost_tables import costs_json
 from bench.report.pairs_section import PAIR_COLUMNS
 from bench.report.tables import boards_json
-from tests.samples import make_study
+from tests.claims.fakes import make_claim
+from tests.samples import DATA, make_study
 
 README = (Path(__file__).parents[2] / "results" / "README.md").read_text()
 SECTIONS = {
@@ -32,6 +37,8 @@ SECTIONS = {
     records.EvalMetrics: "### `test`",
     records.TrialResult: "### `trials[]`",
     records.Failure: "### `failure`",
+    records.ProbeRecord: "### The probe",
+    records.ProbeSpec: "### `spec`",
     profiles.ProfileRecord: "### The profile",
     profiles.Timing: "### `latency`, `inference`, `training`",
     profiles.CurvePoint: "### `inference_curve[]`, `training_curve[]`",
@@ -96,6 +103,28 @@ def test_every_field_of_the_costs_json_is_explained(tmp_path: Path) -> None:
     assert set(board) <= _explained("### A cost board")
     assert set(board["rows"][0]) - set(COST_COLUMNS) <= _explained("### A cost row")
     assert set(board["ratios"][0]) <= _explained("### A ratio")
+
+
+def test_every_field_of_the_claims_json_is_explained() -> None:
+    check, finding = Check("it holds", True, "0"), Finding("a number", 1.0)
+    judgement = Judgement("supported", "It is.", "It means this.", findings=(finding,), checks=(check,))
+    lab = Lab(
+        results=(Result(make_claim(), judgement),),
+        protocols={"main": PRESETS["quick"]},
+        data={"main": DATA},
+        sizes={"main": (129, 1294)},
+        hardware="a processor",
+        command="python run_bench.py --claims",
+        created="2026-01-01T00:00:00+00:00",
+        seconds=1.0,
+        trainings=1,
+        probes=1,
+    )
+    document = claims_json(lab)
+    assert set(document) - {"schema_version"} | set(document["tasks"]["main"]) <= _explained("### A lab")
+    (claim,) = document["claims"]
+    in_claim = _explained("### A claim")
+    assert set(claim) | set(claim["findings"][0]) | set(claim["checks"][0]) <= in_claim
 
 
 def test_every_picture_of_the_costs_is_named() -> None:
