@@ -11,7 +11,7 @@ import pytest
 from bench.analysis.conditions import FAMILIES, NAMES
 from bench.errors import UsageError
 from bench.options import Options, _field_docs, parse
-from bench.protocol import PRESETS, Protocol
+from bench.protocol import PRESETS, Protocol, claims_protocol
 from bench.study import CANONICAL, Study
 
 
@@ -160,3 +160,18 @@ def test_every_field_has_an_option_with_help(capsys: pytest.CaptureFixture[str])
             assert "--" + name.replace("_", "-") in text
     for owner in (Protocol, Study):
         assert set(_field_docs(owner)) == set(owner.__dataclass_fields__)  # type: ignore[attr-defined]
+
+
+def test_claims_are_tested_with_three_seeds_unless_told_otherwise() -> None:
+    assert _parse("--claims").study.protocol == claims_protocol("quick")
+    assert _parse("--claims", "C04,C15").claims == "C04,C15"
+    assert _parse("--claims").claims == ""
+    assert _parse().claims is None
+    assert _parse("--claims", "--seeds", "0").study.protocol.seeds == (0,)
+    assert len(_parse("--claims", "--protocol", "standard").study.protocol.seeds) == 3
+
+
+def test_models_with_arguments_and_interventions_are_lists_too() -> None:
+    found = _parse("--models", "vit_mini,vit_mini[pos_embed=none,pool=mean]", "--interventions", "none,shift:3").study
+    assert found.models == ("vit_mini", "vit_mini[pool=mean,pos_embed=none]")
+    assert found.interventions == ("none", "shift:3")

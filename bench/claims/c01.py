@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Mapping
+
 from bench.claims.arms import DISTANT, RESNET, VIT, on, variant
 from bench.claims.chart import Lines, Series
-from bench.claims.claim import Arm, Check, Claim, Finding, Judgement, Look
-from bench.claims.contrast import accuracy, difference
+from bench.claims.claim import Arm, Check, Claim, Finding, Judgement, Look, Missing, Verdict
+from bench.claims.contrast import Contrast, accuracy, combination, difference, over_seeds
 from bench.claims.evidence import Evidence
-from bench.claims.rules import directional, settled
+from bench.claims.rules import all_of, directional, settled
+from bench.claims.statements import told
 
 DEPTHS = (1, 2, 4, 8)
+SOLVED = 0.9
+"""Accuracy from which a task counts as solved; guessing is right half of the time."""
+MODELS = {"ViT": VIT, "CNN": RESNET}
 SUPPORTS = {"ViT": Look("gradient_support", "vit_mini"), "CNN": Look("gradient_support", "resnet_mini[depth=8]")}
+SHALLOW = Look("gradient_support", "resnet_mini[depth=1]")
 FIELDS = {
-    (family, trained): Look("effective_receptive_field", arm.model, arm=arm if trained else None)
-    for family, arm in (("ViT", VIT), ("CNN", RESNET))
+    (family, trained): Look("effective_receptive_field", arm.model, arm=arm if trained else None, seeds="each")
+    for family, arm in MODELS.items()
     for trained in (False, True)
 }
+MEANING: Mapping[Verdict, str] = {
+    "supported": "Here one block that sees everything solved a long-range task, and one convolutional block did not; "
+    "another task may take more of either.",
+    "refuted": "Covering the image and solving a task are two questions: one ViT block covers it, yet on this task the "
+    "one-block models did not part into one that solves it and one that does not.",
+    "inconclusive": "What one unit can depend on is settled; what one block can solve is not.",
+    "not testable here": "What one unit can depend on is settled; of what one block can solve nothing is known here, "
+    "where no depth of either model solved the task.",
+}
+"""What each outcome of the depth sweep means."""
 
 
 def _deep(arm: Arm, depth: int) -> Arm:
@@ -24,64 +42,102 @@ def _deep(arm: Arm, depth: int) -> Arm:
 
 def _judge(evidence: Evidence) -> Judgement:
     share = {family: evidence.values(look)["share"] for family, look in SUPPORTS.items()}
-    whole = next((k for k, part in enumerate(share["CNN"], 1) if part == 1), len(share["CNN"]) + 1)
-    checks = (
-        Check("after one ViT block a unit depends on every pixel", share["ViT"][0] == 1, f"{share['ViT'][0]:.1%}"),
-        Check(
-            "after one CNN block a unit depends on a part of the image, after more on all of it",
-            share["CNN"][0] < 1 and 1 < whole <= len(share["CNN"]),
-            f"{share['CNN'][0]:.1%} after 1, 100 % after {whole}",
-        ),
-    )
-    shallow = difference(evidence, _deep(VIT, 1), _deep(RESNET, 1))
-    ruling = directional(shallow)
+    checks = _checks(share)
     sweep = {
-        family: [accuracy(evidence, _deep(arm, depth)) for depth in DEPTHS]
-        for family, arm in (("ViT", VIT), ("CNN", RESNET))
+        family: {depth: accuracy(evidence, _deep(arm, depth)) for depth in DEPTHS} for family, arm in MODELS.items()
     }
+    learned = any(found.estimate >= SOLVED for column in sweep.values() for found in column.values())
+    not_by_cnn = combination(evidence, [(_deep(RESNET, 1), None, -1.0)])
+    ruling = all_of([directional(sweep["ViT"][1], SOLVED), directional(not_by_cnn, -SOLVED)])
+    measured = ruling.verdict if learned else "not testable here"
+    shallow = difference(evidence, _deep(VIT, 1), _deep(RESNET, 1))
+    reached = evidence.values(SHALLOW)["side_px"][-1]
     findings = [shallow.finding("one ViT block minus one CNN block, distant pair")]
     findings += [
-        found.finding(f"{family} of {depth} blocks, distant pair", unit="%")
+        found.finding(f"{family} of {_blocks(depth)}, distant pair", unit="%")
         for family, column in sweep.items()
-        for depth, found in zip(DEPTHS, column, strict=True)
+        for depth, found in column.items()
     ]
-    findings += [
-        _field(evidence, look, f"{family} {'trained' if trained else 'untrained'}: effective field", not trained)
-        for (family, trained), look in FIELDS.items()
-    ]
-    seen, right = "one unit sees, % of the pixels", "top-1 on the distant pair, %"
+    findings.append(Finding("a centre unit of the one-block CNN sees", reached, unit="px"))
+    for (family, trained), look in FIELDS.items():
+        with contextlib.suppress(Missing):
+            findings.append(_field(evidence, look, f"{family} {'' if trained else 'un'}trained, effective field"))
+    one = {family: f"{column[1].estimate:.1%}" for family, column in sweep.items()}
+    reason, meaning = told(
+        checks,
+        f"One ViT block covers the image; on the distant pair it is right for {one['ViT']}, one CNN block for "
+        f"{one['CNN']}" + ("." if learned else f", and no depth of either reaches {SOLVED:.0%}."),
+        f"{MEANING[measured]} The notes should have said that one ViT block covers the image, and that how many layers "
+        "a task takes has to be measured.",
+    )
+    verdict = settled(checks, measured)
+    return Judgement(
+        verdict,
+        reason=reason,
+        meaning=meaning,
+        findings=tuple(findings),
+        checks=checks,
+        chart=Lines("Coverage is not competence", "blocks", "%", _curves(share, sweep)),
+        needed=_needed(verdict),
+    )
+
+
+def _checks(share: dict[str, list[float]]) -> tuple[Check, ...]:
+    """What the supports by block must show: [blocks] parts of the image for each family."""
+    vit, cnn = share["ViT"], share["CNN"]
+    whole = next((k for k, part in enumerate(cnn, 1) if part == 1), None)
+    return (
+        Check("after one ViT block a unit depends on every pixel", vit[0] == 1, f"{vit[0]:.1%}"),
+        Check(
+            "after one CNN block a unit depends on a part of the image, after more on all of it",
+            whole is not None and whole > 1,
+            f"{cnn[0]:.1%} after 1, " + (f"{cnn[-1]:.1%} after {len(cnn)}" if whole is None else f"all after {whole}"),
+        ),
+    )
+
+
+def _field(evidence: Evidence, look: Look, name: str) -> Finding:
+    """Side of the effective receptive field, the mean over seeds with its interval where there are several."""
+    sides = [float(record.values["side_px"]) for record in evidence.found(look)]
+    control = look.arm is None
+    if len(sides) == 1:
+        return Finding(name, sides[0], unit="px", control=control)
+    return over_seeds(sides).finding(name, unit="px", control=control)
+
+
+def _curves(share: dict[str, list[float]], sweep: dict[str, dict[int, Contrast]]) -> tuple[Series, ...]:
+    """What one unit sees by block, and what models of several depths get right, in two panels."""
     curves = [
-        Series(family, tuple(range(1, len(parts) + 1)), tuple(100 * part for part in parts), panel=seen)
+        Series(
+            family,
+            tuple(float(k) for k in range(1, len(parts) + 1)),
+            tuple(100 * part for part in parts),
+            panel="one unit sees, % of the pixels",
+        )
         for family, parts in share.items()
     ]
     curves += [
         Series(
             family,
-            tuple(float(depth) for depth in DEPTHS),
-            tuple(100 * found.estimate for found in column),
-            tuple(100 * found.low for found in column),
-            tuple(100 * found.high for found in column),
-            panel=right,
+            tuple(float(depth) for depth in column),
+            tuple(100 * found.estimate for found in column.values()),
+            tuple(100 * max(0.0, found.low) for found in column.values()),
+            tuple(100 * min(1.0, found.high) for found in column.values()),
+            panel="right on the distant pair, %",
         )
         for family, column in sweep.items()
     ]
-    verdict = settled(checks, ruling.verdict)
-    return Judgement(
-        verdict,
-        reason=f"One ViT block minus one CNN block on the distant pair: {shallow.words}.",
-        meaning="Which pixels one unit can depend on and whether a network of that depth solves a task are two "
-        "questions: a block that sees everything need not use it. The notes should have said that one ViT block covers "
-        "the image, not that one layer is enough.",
-        findings=tuple(findings),
-        checks=checks,
-        chart=Lines("Coverage is not competence", "blocks", "%", tuple(curves)),
-        needed="" if verdict != "inconclusive" else "More training or more seeds for the shallow models.",
-    )
+    return tuple(curves)
 
 
-def _field(evidence: Evidence, look: Look, name: str, control: bool) -> Finding:
-    values = evidence.values(look)
-    return Finding(name, values["side_px"], unit="px", control=control)
+def _blocks(depth: int) -> str:
+    return f"{depth} block" + ("s" if depth > 1 else "")
+
+
+def _needed(verdict: Verdict) -> str:
+    if verdict == "inconclusive":
+        return "More seeds or test images for the one-block models."
+    return "Longer training: no model has learned the task." if verdict == "not testable here" else ""
 
 
 CLAIM = Claim(
@@ -93,13 +149,14 @@ CLAIM = Claim(
     "that, one ViT block solves a long-range task that one CNN block does not.",
     kind="S+M",
     models="vit_mini and resnet_mini of 1, 2, 4 and 8 blocks",
-    controls="effective receptive fields of untrained models; the same task at four depths",
-    statistics="exact support of the gradient of a centre unit; difference of top-1 of one-block models, paired over "
-    "seeds and test images",
-    rule="refuted if an exact statement fails; else supported if the one-block ViT is ahead on the distant pair "
-    "(95 % interval above 0), refuted if it is behind, inconclusive otherwise",
+    controls="the same task at four depths; effective receptive fields of untrained models of the same seeds",
+    statistics="exact support of the gradient of a centre unit; accuracy of each one-block model against "
+    f"{SOLVED:.0%}, over seeds and test images, two-sided tests at 5 %",
+    rule=f"refuted if an exact statement fails; not testable if no depth of either model reaches {SOLVED:.0%} on the "
+    f"distant pair; else supported if the one-block ViT is above {SOLVED:.0%} and the one-block CNN below it beyond "
+    "doubt, refuted if either is surely on the other side, inconclusive otherwise",
     judge=_judge,
-    arms=tuple(_deep(arm, depth) for arm in (VIT, RESNET) for depth in DEPTHS),
-    looks=(*SUPPORTS.values(), *FIELDS.values()),
+    arms=tuple(_deep(arm, depth) for arm in MODELS.values() for depth in DEPTHS),
+    looks=(*SUPPORTS.values(), SHALLOW, *FIELDS.values()),
     sources=("Luo et al. 2016, Understanding the effective receptive field",),
 )

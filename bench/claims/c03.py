@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from bench.claims.arms import CVT, MINI, PATCHES, RESNET, SWIN, VIT, under
 from bench.claims.chart import Dots
-from bench.claims.claim import Check, Claim, Judgement, Look
+from bench.claims.claim import Check, Claim, Judgement, Look, Verdict
 from bench.claims.contrast import difference, need_seeds
 from bench.claims.evidence import Evidence
 from bench.claims.rules import all_of, directional, equivalence, settled
+from bench.claims.statements import told
 
 MARGIN = 0.01
 EXACT = 1e-5
 ORDER = Look("patch_order_equality", "vit_mini")
 FALLING = {"CNN": RESNET, "Swin": SWIN, "CvT": CVT}
+MEANING: Mapping[Verdict, str] = {
+    "supported": "The order in which patches are listed carries no information for a ViT, whose positions are learned; "
+    "what it knows of the plane is what its position rows come to hold.",
+    "refuted": "Listing the patches in another order changes nothing for a ViT; taking them from their places in the "
+    "image, with training from scratch, did not go with what was expected of all four families.",
+    "inconclusive": "Listing the patches in another order changes nothing for a ViT; what goes with taking them from "
+    "their places in the image, with training from scratch, this run does not tell for all four families.",
+}
 
 
 def _judge(evidence: Evidence) -> Judgement:
@@ -37,13 +48,17 @@ def _judge(evidence: Evidence) -> Judgement:
     falls = "; ".join(f"{family} {(100 * found.estimate):.1f}" for family, found in lost.items())
     dots = [kept.dot("ViT: permuted − intact")]
     dots += [found.dot(f"{family}: intact − permuted", group="expected to fall") for family, found in lost.items()]
+    reason, meaning = told(
+        checks,
+        f"Retrained under one fixed patch permutation, ViT changes by {kept.words}; the others lose, in points: "
+        f"{falls}.",
+        f"{MEANING[ruling.verdict]} The notes should have said that the raster order is a list of names, not a path "
+        "that is walked.",
+    )
     return Judgement(
         verdict,
-        reason=f"Retrained under one fixed patch permutation, ViT changes by {kept.words}; the others lose, in points: "
-        f"{falls}.",
-        meaning="The order in which patches are listed carries no information for a ViT, whose positions are learned; "
-        "what it knows of the plane is what its position rows come to hold. The notes should have said that the raster "
-        "order is a list of names, not a path that is walked.",
+        reason=reason,
+        meaning=meaning,
         findings=(
             kept.finding("ViT, permuted minus intact"),
             *(found.finding(f"{family}, intact minus permuted") for family, found in lost.items()),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from bench.claims.ablation import POINT, dots, more_for_equivalence
 from bench.claims.arms import PATCHES, VIT, under, variant
-from bench.claims.claim import Arm, Claim, Judgement
+from bench.claims.claim import Arm, Claim, Judgement, Verdict
 from bench.claims.contrast import difference
 from bench.claims.evidence import Evidence
 from bench.claims.rules import all_of, directional, equivalence
@@ -13,13 +15,26 @@ KINDS = {
     "learned": VIT,
     **{kind: variant(VIT, f"pos_embed={kind}") for kind in ("none", "sincos1d", "sincos2d", "relative")},
 }
+ASKED = "Whether positions are one list or two coordinates is one question, whether there are any is another."
+MEANING: Mapping[Verdict, str] = {
+    "supported": f"{ASKED} The notes should have said that the dimension matters little here, and that leaving "
+    "positions out is what is felt.",
+    "refuted": f"{ASKED} The notes should have said for which images the two differ little: here they do not, or a "
+    "model without positions is ahead of one with them.",
+    "inconclusive": f"{ASKED} The notes should have said how large a difference they call none, since this run leaves "
+    "one of the two questions open.",
+}
 
 
 def _judge(evidence: Evidence) -> Judgement:
     none, learned, fixed = (KINDS[kind] for kind in ("none", "learned", "sincos2d"))
     same = difference(evidence, learned, fixed)
     better = {kind: difference(evidence, KINDS[kind], none) for kind in ("learned", "sincos2d")}
-    ruling = all_of([equivalence(same, POINT), *(directional(found) for found in better.values())])
+    alike = equivalence(same, POINT)
+    ruling = all_of([alike, *(directional(found) for found in better.values())])
+    needed = "" if ruling.verdict != "inconclusive" else "More test images or seeds."
+    if needed and alike.verdict == "inconclusive":
+        needed = more_for_equivalence([same], POINT)
     others: list[tuple[str, Arm, Arm]] = [
         (f"{kind} minus none, intact", KINDS[kind], none) for kind in ("sincos1d", "relative")
     ]
@@ -36,14 +51,12 @@ def _judge(evidence: Evidence) -> Judgement:
     ]
     return Judgement(
         ruling.verdict,
-        reason=f"Learned 1-D minus fixed 2-D: {same.words}; without positions {better['learned'].words} less than with "
-        "learned ones.",
-        meaning="Whether positions are one list or two coordinates is one question, whether there are any is another. "
-        "The notes should have said that the dimension matters little where a table is learned, and that leaving "
-        "positions out is what is felt.",
+        reason=f"Learned 1-D minus fixed 2-D: {same.words}; learned minus none: {better['learned'].words}; fixed 2-D "
+        f"minus none: {better['sincos2d'].words}.",
+        meaning=MEANING[ruling.verdict],
         findings=tuple(contrast.finding(name) for name, contrast in contrasts),
         chart=dots("Position embeddings of ViT", contrasts, margin=POINT),
-        needed=more_for_equivalence([same], POINT) if ruling.verdict == "inconclusive" else "",
+        needed=needed,
     )
 
 

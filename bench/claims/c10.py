@@ -17,7 +17,7 @@ def _judge(evidence: Evidence) -> Judgement:
     checks, dots = [], []
     for look in LOOKS:
         values = evidence.values(look)
-        before, after = values["spread_in"], values["spread_out"]
+        before, after, read = values["spread_in"], values["spread_out"], values["head_of_class"]
         checks += [
             Check(
                 f"{look.model}: the class token is the same for every image where it enters",
@@ -27,9 +27,7 @@ def _judge(evidence: Evidence) -> Judgement:
             Check(
                 f"{look.model}: it is learned",
                 values["class_learned"] is True,
-                "there is none"
-                if values["class_learned"] is None
-                else f"a trainable parameter {'stands' if values['class_learned'] else 'does not stand'} behind it",
+                f"trainable parameter behind it: {'yes' if values['class_learned'] else 'no'}",
             ),
             Check(
                 f"{look.model}: it differs between images where it leaves the last block",
@@ -38,10 +36,8 @@ def _judge(evidence: Evidence) -> Judgement:
             ),
             Check(
                 f"{look.model}: the logits are head(norm(what became of it))",
-                values["head_of_class"] is not None and values["head_of_class"] <= EXACT,
-                "there is none"
-                if values["head_of_class"] is None
-                else f"largest difference {values['head_of_class']:.1e} of the logits' spread",
+                read is not None and read <= EXACT,
+                "there is none" if read is None else f"largest difference {read:.1e} of the logits' spread",
             ),
             Check(
                 f"{look.model}: the head reads what became of it, and nothing else",

@@ -7,6 +7,7 @@ from bench.claims.chart import Lines, Series
 from bench.claims.claim import Check, Claim, Judgement, Look
 from bench.claims.evidence import Evidence
 from bench.claims.rules import settled
+from bench.claims.statements import told
 
 COVERAGE = {family: Look("input_gradient_coverage", arm.model) for family, arm in FAMILIES.items()}
 CANONICAL = Look("input_gradient_coverage", "resnet18", img_size=64)
@@ -45,12 +46,18 @@ def _judge(evidence: Evidence) -> Judgement:
         )
         for family, values in reach.items()
     )
+    reason, meaning = told(
+        checks,
+        "Every position of the image has a gradient in every family; what differs is how much of it one unit of an "
+        f"early block sees: {cnn[0]:.0%} after one block of the CNN, {reach['ViT']['share'][0]:.0%} after one of the "
+        "ViT.",
+        "No CNN picks patches: it applies the same kernel everywhere, and each unit sees a part. The notes should have "
+        "said that reach is limited per unit, not coverage.",
+    )
     return Judgement(
         settled(checks),
-        reason="Every position of the image has a gradient in every family; what differs is how much of it one unit of "
-        "an early block sees.",
-        meaning="No CNN picks patches: it applies the same kernel everywhere, and each unit sees a part. The notes "
-        "should have said that reach is limited per unit, not coverage.",
+        reason=reason,
+        meaning=meaning,
         checks=tuple(checks),
         chart=Lines("What one unit depends on", "blocks", "pixels of the image, %", curves),
     )

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from bench.claims.ablation import dots
 from bench.claims.arms import LSTM, PATCHES, RESNET, ROWS, VIT, under
-from bench.claims.claim import Claim, Judgement
+from bench.claims.claim import Claim, Judgement, Verdict
 from bench.claims.contrast import difference, difference_in_differences
 from bench.claims.evidence import Evidence
 from bench.claims.rules import all_of, directional
+
+MEANING: Mapping[Verdict, str] = {
+    "supported": "A model that reads patches in a row loses more than a ViT when they change places, as one that draws "
+    "on neighbours in the sequence would, and less than a CNN when rows of pixels do.",
+    "refuted": "In this run one of the two went the other way: a model that reads patches in a row lost less than a "
+    "ViT when they changed places, or more than a CNN when rows of pixels did.",
+    "inconclusive": "A model that draws on neighbours in the sequence should lose more than a ViT when they change "
+    "places, and less than a CNN when rows of pixels do; this run does not show both beyond doubt.",
+}
 
 
 def _judge(evidence: Evidence) -> Judgement:
@@ -28,8 +39,7 @@ def _judge(evidence: Evidence) -> Judgement:
         ruling.verdict,
         reason=f"LSTM's loss minus ViT's under a patch permutation: {more.words}; CNN's loss minus LSTM's under a row "
         f"shuffle: {less.words}.",
-        meaning="What a sequence model loses when patches change places is what it drew from neighbours in the "
-        "sequence. The notes should have named the order in which it reads.",
+        meaning=f"{MEANING[ruling.verdict]} The notes should have named the order in which it reads.",
         findings=tuple(
             [contrast.finding(name) for name, contrast in contrasts]
             + [loss.finding(f"loss of {name}") for name, loss in losses]

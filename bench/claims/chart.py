@@ -10,7 +10,7 @@ class Dot:
     """One value with its interval."""
 
     label: str
-    """What it is of, such as a model."""
+    """What it is of, such as a model; values of one label share a line."""
     value: float
     """The value, in the unit of the chart's axis."""
     low: float | None = None
@@ -25,14 +25,14 @@ class Dot:
 
 @dataclass(frozen=True)
 class Dots:
-    """Values with intervals, one line each."""
+    """Values with intervals, a line for each label."""
 
     title: str
     """What is shown, in a few words."""
     axis: str
     """The value's name with its unit."""
     dots: tuple[Dot, ...]
-    """From top to bottom."""
+    """From top to bottom, by their labels."""
     reference: float | None = 0.0
     """A line to compare with; None for none."""
     band: tuple[float, float] | None = None

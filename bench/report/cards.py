@@ -59,7 +59,6 @@ def model_card(board: Board, row: Row, facts: Sequence[tuple[str, str]], up: str
     import yaml
 
     metadata = yaml.safe_dump(_metadata(board, row, up), sort_keys=False, allow_unicode=True, width=10_000)
-    data = board.data
     parts = [
         f"---\n{metadata}---",
         f"# {plain(row.name)} on {plain(board.dataset)}",

@@ -41,18 +41,20 @@ def draw(chart: Chart) -> dict[str, bytes]:
 
 
 def _dots(chart: Dots) -> Figure:
-    """A line for each value, its interval, and what to compare it with."""
-    count = len(chart.dots)
+    """A line for each label, its values with their intervals, and what to compare them with."""
+    labels = list(dict.fromkeys(dot.label for dot in chart.dots))
+    count = len(labels)
     height = 1.35 + _DOT_HEIGHT * count
     figure = new_figure(WIDTH, height)
-    left = min(0.5, 0.035 + max(len(dot.label) for dot in chart.dots) * 0.0105)
+    left = min(0.5, 0.035 + max(map(len, labels)) * 0.0105)
     axes = figure.add_axes((left, 0.72 / height, 0.96 - left, (height - 1.3) / height))
     groups = list(dict.fromkeys(dot.group for dot in chart.dots))
     if chart.band is not None:
         axes.axvspan(*chart.band, color=BAND, zorder=0)
     if chart.reference is not None:
         axes.axvline(chart.reference, color=GREY, linewidth=1)
-    for k, dot in enumerate(chart.dots):
+    for dot in chart.dots:
+        k = labels.index(dot.label)
         colour, marker = (
             COLOURS[groups.index(dot.group) % len(COLOURS)],
             MARKERS[groups.index(dot.group) % len(MARKERS)],
@@ -62,15 +64,15 @@ def _dots(chart: Dots) -> Figure:
         face = "white" if dot.control else colour
         axes.plot([dot.value], [k], marker, color=colour, markerfacecolor=face, markersize=7, zorder=4)
     axes.set_ylim(count - 0.5, -0.5)
-    axes.set_yticks(range(count), [dot.label for dot in chart.dots], fontsize=9.5)
+    axes.set_yticks(range(count), labels, fontsize=9.5)
     axes.grid(axis="y", visible=False)
     axes.set_xlabel(chart.axis)
     _title(figure, chart.title)
     if len(groups) > 1:
         _legend(axes, [(name, k) for k, name in enumerate(groups)], {d.group for d in chart.dots if d.control})
     if chart.band is not None:
-        axes.annotate("margin", (sum(chart.band) / 2, 1), xycoords=("data", "axes fraction"), xytext=(0, 3),
-                      textcoords="offset points", ha="center", color=GREY, fontsize=8)  # fmt: skip
+        axes.annotate("margin", (chart.band[0], 0), xycoords=("data", "axes fraction"), xytext=(2, 2),
+                      textcoords="offset points", color=GREY, fontsize=8)  # fmt: skip
     return figure
 
 
@@ -93,14 +95,16 @@ def _lines(chart: Lines) -> Figure:
     panels = list(dict.fromkeys(one.panel for one in chart.series))
     across = min(len(panels), 3)
     down = -(-len(panels) // across)
-    height = 0.75 + 3.15 * down
+    named = any(panels)
+    tall = 3.05 if named else 2.95
+    height = 0.62 + tall * down
     figure = new_figure(WIDTH, height)
     names = list(dict.fromkeys(one.label for one in chart.series))
     low, high = _range(chart.series, chart.reference)
     for k, panel in enumerate(panels):
         row, column = divmod(k, across)
         width = 0.93 / across
-        box = (0.075 + column * width, (0.55 + (down - 1 - row) * 3.15) / height, width - 0.035, 2.35 / height)
+        box = (0.075 + column * width, (0.55 + (down - 1 - row) * tall) / height, width - 0.035, 2.35 / height)
         axes = figure.add_axes(box)
         _curves(axes, [one for one in chart.series if one.panel == panel], names, chart)
         axes.set_ylim(low, high)
@@ -109,9 +113,9 @@ def _lines(chart: Lines) -> Figure:
             axes.set_title(panel, fontsize=9.5, fontweight="normal", color=GREY, pad=5)
         own = [one for one in chart.series if one.panel == panel]
         ends = [End(one.label, one.x[-1], one.y[-1], *_ink(names.index(one.label))) for one in own]
-        names_at_the_right(axes, ends, until=0.075 + (column + 1) * width - 0.01)
+        names_at_the_right(axes, ends, until=0.075 + (column + 1) * width - (0.045 if column == across - 1 else 0.08))
     _title(figure, chart.title)
-    figure.text(0.012, 1 - 0.5 / height, chart.y_axis, fontsize=9.5, va="top")
+    figure.text(0.012, 1 - 0.42 / height, chart.y_axis, fontsize=9.5, va="top")
     return figure
 
 
