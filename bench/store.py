@@ -24,6 +24,7 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -361,8 +362,14 @@ def _as_json(record: RunRecord | ProfileRecord | DeviceRecord | ProbeRecord) -> 
 
 
 def _record_files(folder: Path) -> list[Path]:
-    found = [*folder.rglob(RECORD), *folder.rglob("failed-*.json")] if folder.is_dir() else []
-    return sorted(found)
+    """Every record below `folder`, good and failed, in the order of paths."""
+    found = [
+        os.path.join(at, name)
+        for at, _, names in os.walk(folder)
+        for name in names
+        if name == RECORD or fnmatchcase(name, "failed-*.json")
+    ]
+    return [Path(path) for path in sorted(found, key=lambda path: path.split(os.sep))]
 
 
 def _read(kind: type[_R], path: Path, base: Path, problems: list[str]) -> _R | None:

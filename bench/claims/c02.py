@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from bench.claims.arms import CVT, MINI, SWIN, VIT
 from bench.claims.chart import Dot, Dots
-from bench.claims.claim import Claim, Judgement, Look, Missing
+from bench.claims.claim import Claim, Judgement, Look, Missing, Verdict
 from bench.claims.contrast import over_seeds
 from bench.claims.evidence import Evidence
 
@@ -15,6 +17,14 @@ UNTRAINED = Look("attention_distance", "vit_mini", seeds="each")
 OTHERS = {
     "Swin": Look("attention_distance", "swin_mini", arm=SWIN, seeds="each"),
     "CvT": Look("attention_distance", "cvt_mini", arm=CVT, seeds="each"),
+}
+MEANING: Mapping[Verdict, str] = {
+    "supported": "Here every head of the first layer looks about as far as if it looked at everything alike, which an "
+    "untrained net does too.",
+    "refuted": "Global attention allows a head to look anywhere, and after training at least one in the first layer "
+    "looks near.",
+    "inconclusive": "Global attention allows a head to look anywhere; whether one of the first layer looks near after "
+    "this training stays open.",
 }
 
 
@@ -54,13 +64,13 @@ def _judge(evidence: Evidence) -> Judgement:
         except Missing:
             continue
     low, high = nearest.interval()
+    verdict: Verdict = "supported" if inside else "refuted" if local else "inconclusive"
     return Judgement(
-        "supported" if inside else "refuted" if local else "inconclusive",
+        verdict,
         reason=f"The most local head of the first layer reaches {nearest.estimate:.2f} [{low:.2f}, {high:.2f}] of the "
         "distance of uniform attention.",
-        meaning="Global attention allows a head to look anywhere, and training decides where it looks. The notes "
-        "should have said that a ViT is not told to extract local features, and that published low layers mix local "
-        "and global heads.",
+        meaning=f"{MEANING[verdict]} The notes should have said that a ViT is not told to extract local features, and "
+        "that published low layers mix local and global heads.",
         findings=tuple(findings),
         chart=Dots("First-layer heads against uniform attention", "mean attention distance ÷ uniform, ×", tuple(dots),
                    reference=1.0, band=(1 - MARGIN, 1 + MARGIN)),

@@ -44,12 +44,13 @@ def attention_distance(subject: Subject, *, images: int = 128) -> Findings:
     images. Class tokens are left out, as queries and as keys, and the weights of the others sum to 1 again. Values:
     `layers`, each with `name`, `distance_px` and `ratio` by head, `uniform_px`, `queries`, `keys`, `grid`; `ratio` is
     the distance divided by that of uniform attention over the same keys; `images`. Layers with a single key, which
-    leaves no choice, are not told. Raises NotProbable without
-    attention, and where the first layer has fewer than 8×8 queries.
+    leaves no choice, are not told. Raises NotProbable without attention, and where the first layer's map has fewer than
+    8×8 cells.
     """
     import torch
 
-    index = np.arange(min(images, len(subject.images.labels("test"))))
+    total = len(subject.images.labels("test"))
+    index = np.linspace(0, total - 1, min(images, total)).astype(np.int64)  # neighbours may be of one class
     layers: dict[int, _Layer] = {}
     for shown, _ in subject.images.eval_batches("test", index, 32):
         with torch.inference_mode(), weights_of(subject.model) as calls:
@@ -83,8 +84,8 @@ def weights_of(model: nn.Module) -> Iterator[list[tuple[str, int | None, Tensor]
             result = func(*args, **kwargs)
             called = getattr(func, "__name__", "")
             if inside and called == "scaled_dot_product_attention":
-                found.append((*inside[-1], _again(*args, **kwargs)))
-            elif inside and called == "softmax" and args[0].ndim == 4:
+                found.append((*inside[-1], _again(func, *args, **kwargs)))
+            elif inside and called == "softmax" and result.ndim == 4:
                 found.append((*inside[-1], result))
             return result
 
@@ -114,25 +115,20 @@ def _attentions(model: nn.Module) -> list[tuple[str, nn.Module, int | None]]:
     return found
 
 
-def _again(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attn_mask: Tensor | None = None,
-    dropout_p: float = 0.0,
-    is_causal: bool = False,
-    scale: float | None = None,
-    **_: Any,
-) -> Tensor:
-    """The weights of a fused attention: softmax(QKᵀ·scale + mask)."""
-    scores = (query @ key.transpose(-2, -1)) * (query.shape[-1] ** -0.5 if scale is None else scale)
-    return (scores if attn_mask is None else scores + attn_mask).softmax(-1)
+def _again(attend: Any, query: Tensor, key: Tensor, value: Tensor, *args: Any, **options: Any) -> Tensor:
+    """The weights of a fused attention, whatever its mask and scale: its result for values 1 at one key each."""
+    import torch
+
+    keys = key.shape[-2]
+    one_each = torch.eye(keys, dtype=value.dtype, device=value.device).expand(*value.shape[:-2], keys, keys)
+    weights: Tensor = attend(query, key, one_each, *args, **options)
+    return weights
 
 
 def _sizes(grid: int | None, weights: Tensor) -> tuple[int, int, int]:
     """Side of the map, queries and keys without class tokens. Raises NotProbable where they form no square."""
     queries, keys = (isqrt(n) ** 2 for n in weights.shape[2:])
-    if min(weights.shape[2] - queries, weights.shape[3] - keys) > 1 or not queries or not keys:
+    if max(weights.shape[2] - queries, weights.shape[3] - keys) > 1 or not queries or not keys:
         raise NotProbable("its tokens form no square")
     return grid or isqrt(queries), queries, keys
 

@@ -40,12 +40,12 @@ PROBES: Mapping[str, Probe] = {
     "patch_order_equality": Probe("bench.probes.order:patch_order_equality"),
     "attention_distance": Probe("bench.probes.attention:attention_distance", images=True),
     "layer_similarity": Probe("bench.probes.similarity:layer_similarity", images=True),
-    "readout": Probe("bench.probes.tokens:readout"),
+    "readout": Probe("bench.probes.tokens:readout", version=2),
     "embedding_norms": Probe("bench.probes.tokens:embedding_norms"),
     "window_plan": Probe("bench.probes.windows:window_plan"),
-    "window_reach": Probe("bench.probes.windows:window_reach"),
+    "window_reach": Probe("bench.probes.windows:window_reach", version=2),
     "score_bias": Probe("bench.probes.windows:score_bias"),
-    "patch_count": Probe("bench.probes.patches:patch_count"),
+    "patch_count": Probe("bench.probes.patches:patch_count", version=2),
     "key_value_reduction": Probe("bench.probes.patches:key_value_reduction"),
 }
 """A probe is one line here."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.models.build import build_module
+from bench.probes.blocks import as_grid
 from bench.probes.reach import ERF_LEVEL, effective_receptive_field, gradient_support
 from bench.probes.subject import NotProbable
 from tests.probes.toys import Blocks, Shown, Tokens, box_blurs, convolutions, subject
@@ -106,6 +107,11 @@ def test_a_branch_that_starts_at_zero_is_a_path() -> None:
     assert gradient_support(subject(Blocks(_ShutBranch(), _ShutBranch()))).values["side_px"] == [3, 5]
 
 
+def test_class_tokens_are_left_out_of_the_grid_from_the_front() -> None:
+    tokens = torch.arange(10.0).view(1, 10, 1)
+    assert as_grid(tokens, nn.Identity())[0, :, :, 0].tolist() == [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
+
+
 class _ChannelsLast(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -200,22 +206,23 @@ def test_the_effective_field_of_one_pixel_is_one_pixel() -> None:
 
 
 class _FollowsSign(nn.Module):
-    """A unit that depends on the pixel to its right in bright images and on the one to its left in dark ones."""
+    """A unit that rises with the pixel to its right in bright images, and falls with it in dark ones, where it rises
+    with the one to its left."""
 
     def forward(self, x: Tensor) -> Tensor:
         bright = (x.mean((1, 2, 3), keepdim=True) > 0).to(x.dtype).detach()
-        return bright * x.roll(-1, 3) + (1 - bright) * x.roll(1, 3)
+        return (2 * bright - 1) * x.roll(-1, 3) + (1 - bright) * x.roll(1, 3)
 
 
-def test_the_effective_field_is_the_mean_over_images() -> None:
+def test_the_effective_field_is_the_mean_over_images_of_the_size_of_the_gradient_whatever_its_sign() -> None:
     bright, dark = torch.ones(1, 3, 8, 8), -torch.ones(1, 3, 8, 8)
     shown = Shown(torch.cat([bright] * 36 + [dark] * 4))
     found = effective_receptive_field(subject(Blocks(_FollowsSign()), 8, shown), images=40).values
     field = np.array(found["map"])
     assert found["images"] == 40
     assert field[4, 5] == 1
-    assert field[4, 3] == pytest.approx(4 / 36, abs=1e-5)
-    assert field.sum() == pytest.approx(1 + 4 / 36, abs=1e-5)
+    assert field[4, 3] == pytest.approx(4 / 40, abs=1e-5)
+    assert field.sum() == pytest.approx(1 + 4 / 40, abs=1e-5)
 
 
 def test_no_more_images_are_taken_than_asked_for() -> None:

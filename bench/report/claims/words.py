@@ -44,9 +44,7 @@ def interval_words(finding: Finding) -> str:
 
 def detectable_words(finding: Finding) -> str:
     """The smallest effect that the run would have found 4 times in 5; nothing for an exact number."""
-    return (
-        NOTHING if finding.detectable is None else f"{finding.detectable:.{max(0, 2 - _digits(finding.detectable))}f}"
-    )
+    return NOTHING if finding.detectable is None else _number(finding.detectable, finding).removeprefix("+")
 
 
 def p_words(judgement: Judgement) -> str:
