@@ -170,7 +170,7 @@ def test_the_board_in_the_readme_is_the_committed_snapshot_s() -> None:
     assert rows(snapshot)
     assert [row for row in rows(readme) if row[1].startswith("[")] == rows(snapshot)
     for link in re.findall(r"\]\((results/[^)]+)\)", readme):
-        assert (ROOT / link).exists(), link
+        assert (ROOT / link.partition("#")[0]).exists(), link
 
 
 def test_the_costs_in_the_readme_are_the_committed_snapshot_s() -> None:
@@ -182,3 +182,15 @@ def test_the_costs_in_the_readme_are_the_committed_snapshot_s() -> None:
     assert len(table) == 4
     for line in table:
         assert re.sub(r"\]\(", f"]({folder.group(1)}", line) in readme
+
+
+def test_the_verdicts_in_the_readme_are_the_committed_snapshot_s() -> None:
+    readme = (ROOT / "README.md").read_text()
+    folder = re.search(r"\]\((results/snapshots/[^)]*/)claims\.md\)", readme)
+    assert folder is not None
+    page = (ROOT / folder.group(1) / "claims.md").read_text()
+    table = [line for line in page.splitlines() if line.startswith("| [C")]
+    assert len(table) == 21
+    for line in table:
+        assert line.replace("](#", f"]({folder.group(1)}claims.md#") in readme
+    assert json.loads((ROOT / folder.group(1) / "claims.json").read_text())["command"] in readme

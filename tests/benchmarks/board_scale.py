@@ -61,7 +61,8 @@ def main() -> None:
                 n_train=50_000,
                 n_test=options.images,
             )
-    (options.output / ".drawn.json").unlink(missing_ok=True)  # else pictures of an earlier call would not be drawn again
+    # Pictures of an earlier call would not be drawn again.
+    (options.output / ".drawn.json").unlink(missing_ok=True)
     start = time.perf_counter()
     command = [sys.executable, str(ROOT / "run_bench.py"), "--report-only", "--output", str(options.output)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
@@ -69,7 +70,8 @@ def main() -> None:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu, peak = used.ru_utime + used.ru_stime, used.ru_maxrss * 1024
     records = sum(1 for _ in options.output.rglob("record.json"))
-    print(f"{options.models:,} models, {records:,} records: {seconds:.1f} s, CPU {cpu:.1f} s, peak {peak / 2**30:.2f} GiB")
+    took = f"{seconds:.1f} s, CPU {cpu:.1f} s, peak {peak / 2**30:.2f} GiB"
+    print(f"{options.models:,} models, {records:,} records: {took}")
 
 
 if __name__ == "__main__":

@@ -191,7 +191,7 @@ BROKEN: list[tuple[str, Look, Callable[[], nn.Module], set[str]]] = [
         "C18",
         c18.LOOKS[0],
         broken.vit_with_norm_after_embedding,
-        {"vit_mini: what enters the first block is patches", "vit_mini: what leaves the last block is not normalised"},
+        {"vit_mini: what enters the first block is patches"},
     ),
     ("C18", c18.LOOKS[0], broken.vit_with_positions_twice, {"vit_mini: what enters the first block is patches"}),
     (

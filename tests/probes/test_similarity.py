@@ -151,6 +151,30 @@ def test_two_models_are_compared_block_by_block() -> None:
     assert np.allclose(np.transpose(found["across"]), swapped["across"])
 
 
+class Blank(nn.Module):
+    """The same map for every image."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.zeros_like(x)
+
+
+class Maps(nn.Module):
+    """Images as maps of 8×8 cells through some blocks."""
+
+    def __init__(self, *blocks: nn.Module) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+
+    def forward(self, x: Tensor) -> Tensor:
+        cells = nn.functional.avg_pool2d(x, 4)
+        return torch.stack([block(cells) for block in self.blocks]).mean(0)
+
+
+def test_rows_are_the_first_models_blocks_and_columns_the_second_ones() -> None:
+    found = layer_similarity(looking(Maps(nn.Identity(), Blank()), Maps(Blank(), nn.Identity()))).values["across"]
+    assert np.allclose(found, [[0, 1], [0, 0]])
+
+
 class NoisyClassToken(nn.Module):
     """Leaves all tokens alone but the first, which becomes noise."""
 
@@ -177,26 +201,25 @@ def test_class_tokens_are_left_out() -> None:
     assert own[0][1] == pytest.approx(1)
 
 
-def test_positions_are_features_of_their_own() -> None:
-    """A map moved by half of its width has the same cells, and is no similar map."""
+class Moved(nn.Module):
+    """Moves a map by half of its width, around the edge."""
 
-    class Moved(nn.Module):
-        def forward(self, x: Tensor) -> Tensor:
-            return torch.roll(x, 4, dims=3)
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.roll(x, x.shape[3] // 2, dims=3)
 
-    class Maps(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.blocks = nn.Sequential(nn.AvgPool2d(4), Moved(), nn.AdaptiveAvgPool2d(8))
 
-        def forward(self, x: Tensor) -> Tensor:
-            return self.blocks(x)  # type: ignore[no-any-return]
+class Averaged(nn.Module):
+    """Every cell becomes the mean of all."""
 
-    moved = layer_similarity(looking(Maps())).values["own"][0]
-    assert moved[0][1] == pytest.approx(1)
-    kept = Maps()
-    kept.blocks[1] = nn.Sequential(Moved(), nn.AvgPool2d(8))
-    assert layer_similarity(looking(kept)).values["own"][0][0][1] < 0.5
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean((2, 3), keepdim=True).expand_as(x)
+
+
+def test_features_are_all_cells_as_in_a_list_and_not_their_mean() -> None:
+    """A list of cells in another order is the same features; a map whose cells were averaged is not."""
+    (own,) = layer_similarity(looking(Maps(nn.Identity(), Moved(), Averaged()))).values["own"]
+    assert own[0][1] == pytest.approx(1)
+    assert own[0][2] < 0.5
 
 
 def test_whole_batches_from_all_over_the_training_split_are_used() -> None:
