@@ -46,7 +46,8 @@ def reordered(images: Tensor, order: Tensor) -> Tensor:
     """The images with patch `order[k]` at place k, places counted row by row."""
     side = images.shape[-1] // PATCH_PX
     patches = images.unfold(2, PATCH_PX, PATCH_PX).unfold(3, PATCH_PX, PATCH_PX).flatten(2, 3)[:, :, order]
-    grid = patches.unflatten(2, (side, side))  # [b, c, rows, columns, patch rows, patch columns]
+    # [b, c, rows, columns, rows of a patch, columns of a patch]
+    grid = patches.unflatten(2, (side, side))
     return grid.permute(0, 1, 2, 4, 3, 5).reshape(images.shape)
 
 

@@ -134,5 +134,5 @@ def test_pretrained_configs_name_the_published_repositories_and_sizes() -> None:
         "cvt_w24.ms_in22k_ft_in1k_384": ("microsoft/cvt-w24-384-22k", 384),
         "cvt_w24.untrained": (None, 224),
     }
-    assert set(timm.list_models("cvt_*")) == {"cvt_13", "cvt_21", "cvt_w24"}
+    assert set(timm.list_models("cvt_*", exclude_filters="*_mini")) == {"cvt_13", "cvt_21", "cvt_w24"}
     assert set(timm.list_pretrained("cvt_*")) == set(found) - {"cvt_w24.untrained"}
