@@ -226,7 +226,7 @@ class LSTMBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The order of the tokens is the order in which they are read, forwards and backwards."""
-        with torch.autocast(x.device.type, enabled=False):  # torch has no bfloat16 gradient of its LSTM on a CPU
+        with torch.autocast(x.device.type, enabled=False):  # the recurrence is kept in float32
             read, _ = self.lstm(self.norm1(x.to(self.norm1.weight.dtype)))
         x = x + self.drop_path(self.proj(read))
         return x + self.drop_path(self.mlp(self.norm2(x)))  # type: ignore[no-any-return]
