@@ -23,10 +23,10 @@ from bench.report.words import code_block, listing, pipe_table, plain, plural, s
 FOLDER = "claims"
 """Folder of the figures, relative to the page."""
 HOW = (
-    "Every rule, with its threshold and direction, stood in the code before the run and is printed with its verdict. "
-    "Intervals are 95 %, over seeds and test images at once. C03 to C06 were fixed beforehand as confirmatory and "
-    "share one Holm correction; all others explore. A verdict says what was observed together, not what brought it "
-    "about."
+    "A verdict is on the hypothesis that stands with each claim, not on the words of the notes. Every rule, with its "
+    "threshold and direction, stood in the code before the run and is printed with its verdict. Intervals are 95 %, "
+    "over seeds and test images at once. C03 to C06 were fixed beforehand as confirmatory and share one Holm "
+    "correction; all others explore. A verdict says what was observed together, not what brought it about."
 )
 _SIGNS = "✓ supported · ✗ refuted · ? inconclusive: the interval holds both · – not testable here · ≡ by structure"
 
