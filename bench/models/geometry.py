@@ -90,7 +90,7 @@ def _watch(model: nn.Module, img_size: int) -> list[_Seen]:
         return called.register_forward_hook(lambda _module, _args, output: note(name, stage, output))
 
     model.eval()
-    hooks = [watch(name, module) for name, module in _stage_modules(model)]
+    hooks = [watch(name, module) for name, module in stage_modules(model)]
     parameter = next(model.parameters())
     image = torch.zeros(1, 3, img_size, img_size, device=parameter.device, dtype=parameter.dtype)
     try:
@@ -102,7 +102,7 @@ def _watch(model: nn.Module, img_size: int) -> list[_Seen]:
     return seen
 
 
-def _stage_modules(model: nn.Module) -> list[tuple[str, nn.Module]]:
+def stage_modules(model: nn.Module) -> list[tuple[str, nn.Module]]:
     """(name, module) of each stage, as timm's `feature_info` lists them, else the model's children."""
     info = getattr(model, "feature_info", None) or []
     names = [str(entry["module"]) for entry in getattr(info, "info", info)]

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from math import isqrt
 from typing import TYPE_CHECKING, Any
 
-from bench.models.geometry import _stage_modules
+from bench.models.geometry import stage_modules
 from bench.probes.subject import NotProbable
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def blocks_of(model: nn.Module) -> list[tuple[str, nn.Module]]:
         if _CONTAINER.search(name) and isinstance(module, (nn.Sequential, nn.ModuleList))
         for part, block in module.named_children()
     ]
-    return found or _stage_modules(model)
+    return found or stage_modules(model)
 
 
 @contextmanager

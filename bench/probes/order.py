@@ -21,9 +21,7 @@ def patch_order_equality(subject: Subject, *, patch_px: int = 4) -> Findings:
     table = getattr(model, "pos_embed", None)
     if table is None or table.ndim != 3 or table.shape[1] < side * side:
         raise NotProbable("it has no table of positions with a row for every patch")
-    generator = torch.Generator().manual_seed(subject.seed)
-    shape = (4, 3, subject.img_size, subject.img_size)
-    images = torch.randn(shape, generator=generator, dtype=torch.float64).to(subject.device)
+    images = subject.noise(4)
     pixels = torch.from_numpy(pixel_map(Intervention("patch-permute", patch_px), subject.img_size, subject.seed))
     listed = images.flatten(2)[:, :, pixels.to(images.device)].view(images.shape)
     # The patch now at place k came from where its first pixel was.

@@ -34,8 +34,7 @@ def gradient_support(subject: Subject, *, draws: int = 2) -> Findings:
 
     generator = torch.Generator().manual_seed(subject.seed)
     model = _awake(subject.model, generator)
-    shape = (draws, 3, subject.img_size, subject.img_size)
-    images = torch.randn(shape, generator=generator, dtype=torch.float64).to(subject.device).requires_grad_()
+    images = subject.noise(draws, generator).requires_grad_()
     blocks = _blocks(model)
     with outputs_of(blocks) as outputs, _differentiable():
         model(images)
@@ -94,8 +93,7 @@ def input_gradient_coverage(subject: Subject, *, draws: int = 4) -> Findings:
 
     generator = torch.Generator().manual_seed(subject.seed)
     model = _awake(subject.model, generator)
-    shape = (draws, 3, subject.img_size, subject.img_size)
-    images = torch.randn(shape, generator=generator, dtype=torch.float64).to(subject.device).requires_grad_()
+    images = subject.noise(draws, generator).requires_grad_()
     with _differentiable():
         logits = model(images)
     weights = torch.randn(logits.shape[1], generator=generator, dtype=torch.float64).to(logits.device)

@@ -55,9 +55,7 @@ def shift_equality(subject: Subject, *, patch_px: int = 4) -> Findings:
     if subject.img_size % patch_px:
         raise NotProbable(f"patches of {patch_px} px do not divide images of {subject.img_size} px")
     model = deepcopy(subject.model).double()
-    generator = torch.Generator().manual_seed(subject.seed)
-    shape = (4, 3, subject.img_size, subject.img_size)
-    images = torch.randn(shape, generator=generator, dtype=torch.float64).to(subject.device)
+    images = subject.noise(4)
 
     def change(px: int) -> float:
         with torch.inference_mode():

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
+    from torch import Tensor, nn
 
     from bench.data.batches import ImageData
 
@@ -46,6 +46,14 @@ class Subject:
     def model(self) -> nn.Module:
         """The model of a probe that looks at one."""
         return self.models[0]
+
+    def noise(self, count: int, generator: torch.Generator | None = None) -> Tensor:
+        """Random images, float64 [count, 3, px, px] on the device, of `generator` or of one that the seed starts."""
+        import torch
+
+        drawn_by = torch.Generator().manual_seed(self.seed) if generator is None else generator
+        shape = (count, 3, self.img_size, self.img_size)
+        return torch.randn(shape, generator=drawn_by, dtype=torch.float64).to(self.device)
 
     @property
     def images(self) -> ImageData:

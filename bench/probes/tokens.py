@@ -114,9 +114,7 @@ def _prepared(subject: Subject) -> tuple[nn.Module, Tensor, torch.Generator]:
     import torch
 
     generator = torch.Generator().manual_seed(subject.seed)
-    shape = (IMAGES, 3, subject.img_size, subject.img_size)
-    images = torch.randn(shape, generator=generator, dtype=torch.float64).to(subject.device)
-    return subject.model.double(), images, generator
+    return subject.model.double(), subject.noise(IMAGES, generator), generator
 
 
 def _class_tokens(x: Tensor) -> int:

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from bench.probes.attention import weights_of
 from bench.probes.blocks import as_grid, blocks_of, outputs_of
+from bench.probes.reach import NEGLIGIBLE
 from bench.probes.subject import Findings, NotProbable, Subject
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-NEGLIGIBLE = 1e-20
-"""Gradients below this part of the largest are no path: a masked pair keeps 4·10⁻⁴⁴ of its weight."""
 UNITS = 64
 """Cells whose reach is looked at at most: all of a mini's first grid."""
 
@@ -63,9 +62,8 @@ def window_reach(subject: Subject) -> Findings:
     inputs: list[Tensor] = []
     hooks = [block.register_forward_pre_hook(lambda _, given: inputs.append(given[0])) for block in blocks]
     generator = torch.Generator().manual_seed(subject.seed)
-    shape = (1, 3, subject.img_size, subject.img_size)
     with torch.inference_mode():
-        model(torch.randn(shape, generator=generator, dtype=torch.float64).to(subject.device))
+        model(subject.noise(1, generator))
     for hook in hooks:
         hook.remove()
     grid = inputs[0].shape[1]
