@@ -75,11 +75,11 @@ def _group(
     found = []
     for k, (size, accuracy) in enumerate(zip(reference.sizes.tolist(), reference.values.tolist(), strict=True)):
         gaps = values - accuracy
-        points = _reached(gaps[..., None], x)[:, 0] - np.log(size)
+        points = reached(gaps[..., None], x)[:, 0] - np.log(size)
         lows = highs = np.full(len(curves), np.nan)
         if replicates is not None and reference.replicates is not None:
             drawn = stretched(gaps, replicates - reference.replicates[k], seeds)
-            lows, highs = ends(_reached(drawn, x) - np.float32(np.log(size)))
+            lows, highs = ends(reached(drawn, x) - np.float32(np.log(size)))
         found.append(
             [
                 _ratio(curve.name, reference.name, size, accuracy, (point, low, high), x - np.log(size))
@@ -89,7 +89,7 @@ def _group(
     return found
 
 
-def _reached(gaps: Floats, x: Floats) -> Floats:
+def reached(gaps: Floats, x: Floats) -> Floats:
     """ln n at which the best so far of `gaps` [curves, sizes, draws] first reaches 0: [curves, draws].
 
     −∞ where it is above 0 from the start, ∞ where it never gets there. `x` is ln n, ascending [sizes].

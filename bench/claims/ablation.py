@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.claims.chart import Dot, Dots
+from bench.claims.claim import Check, Finding, Judgement
 from bench.claims.contrast import Contrast
+from bench.claims.rules import equivalence, settled
+from bench.claims.statements import told
 
 POINT = 0.01
 """The margin of all claims that two arms do not differ: one point of top-1."""
@@ -16,6 +19,34 @@ def dots(title: str, contrasts: Sequence[tuple[str, Contrast]], *, margin: float
     marks: tuple[Dot, ...] = tuple(found.dot(label) for label, found in contrasts)
     band = None if margin is None else (-100 * margin, 100 * margin)
     return Dots(title, "difference of top-1, points", marks, band=band)
+
+
+def judged(
+    checks: Sequence[Check],
+    found: Contrast,
+    texts: tuple[str, str],
+    *,
+    title: str,
+    name: str,
+    more: Sequence[Finding] = (),
+    label: str = "",
+) -> Judgement:
+    """The judgement that two arms do not differ by a point, beside exact statements.
+
+    `texts` are reason and meaning where every statement holds. `name` is the difference in words, `label` the same in
+    the figure if it is told shorter there; `more` are further findings.
+    """
+    verdict = settled(checks, equivalence(found, POINT).verdict)
+    reason, meaning = told(checks, *texts)
+    return Judgement(
+        verdict,
+        reason=reason,
+        meaning=meaning,
+        findings=(found.finding(name), *more),
+        checks=tuple(checks),
+        chart=dots(title, [(label or name, found)], margin=POINT),
+        needed=more_for_equivalence([found], POINT) if verdict == "inconclusive" else "",
+    )
 
 
 def more_for_equivalence(contrasts: Sequence[Contrast], margin: float) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from bench.claims.arms import DISTANT, RESNET, VIT, on, variant
 from bench.claims.chart import Lines, Series
 from bench.claims.claim import Arm, Check, Claim, Finding, Judgement, Look, Missing, Verdict
-from bench.claims.contrast import Contrast, accuracy, combination, difference, over_seeds
+from bench.claims.contrast import Contrast, accuracy, combination, curve, difference, over_seeds
 from bench.claims.evidence import Evidence
 from bench.claims.rules import all_of, directional, settled
 from bench.claims.statements import told
@@ -116,17 +116,7 @@ def _curves(share: dict[str, list[float]], sweep: dict[str, dict[int, Contrast]]
         )
         for family, parts in share.items()
     ]
-    curves += [
-        Series(
-            family,
-            tuple(float(depth) for depth in column),
-            tuple(100 * found.estimate for found in column.values()),
-            tuple(100 * max(0.0, found.low) for found in column.values()),
-            tuple(100 * min(1.0, found.high) for found in column.values()),
-            panel="right on the distant pair, %",
-        )
-        for family, column in sweep.items()
-    ]
+    curves += [curve(family, column, panel="right on the distant pair, %") for family, column in sweep.items()]
     return tuple(curves)
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from bench.claims.arms import PATCHES, PIXELS, RESNET, VIT, WITHIN, every_size, under
 from bench.claims.chart import Lines, Series
 from bench.claims.claim import Claim, Judgement, Missing, Verdict
-from bench.claims.contrast import difference, difference_in_differences, gap_change, need_seeds
+from bench.claims.contrast import curve, difference, difference_in_differences, gap_change, need_seeds
 from bench.claims.evidence import Evidence
 from bench.claims.rules import all_of, directional
 
@@ -64,14 +64,7 @@ def _curve(evidence: Evidence, name: str, what: str, sizes: Sequence[int]) -> Se
     for size in sizes:
         with suppress(Missing):
             gaps[float(size)] = difference(evidence, under(RESNET, what), under(VIT, what), size)
-    return Series(
-        name,
-        tuple(gaps),
-        tuple(100 * gap.estimate for gap in gaps.values()),
-        tuple(100 * gap.low for gap in gaps.values()),
-        tuple(100 * gap.high for gap in gaps.values()),
-        control=what != "none",
-    )
+    return curve(name, gaps, control=what != "none", shares=False)
 
 
 CLAIM = Claim(

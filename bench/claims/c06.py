@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from bench.claims.arms import FAMILIES, MINI
 from bench.claims.chart import Lines, Series
 from bench.claims.claim import Check, Claim, Judgement, Look, Missing, Verdict
-from bench.claims.contrast import contrast, need_seeds
+from bench.claims.contrast import contrast, curve, need_seeds
 from bench.claims.evidence import Evidence
 from bench.claims.rules import directional, settled
 from bench.claims.statements import told
@@ -127,15 +127,7 @@ def _moved(kept: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 
 def _curve(family: str, kept: NDArray[np.bool_], *, control: bool = False) -> Series:
-    found = [contrast(kept[:, k]) for k in range(kept.shape[1])]
-    return Series(
-        family,
-        tuple(float(k) for k in range(len(found))),
-        tuple(100 * one.estimate for one in found),
-        tuple(max(0.0, 100 * one.low) for one in found),
-        tuple(min(100.0, 100 * one.high) for one in found),
-        control=control,
-    )
+    return curve(family, {k: contrast(kept[:, k]) for k in range(kept.shape[1])}, control=control)
 
 
 CLAIM = Claim(

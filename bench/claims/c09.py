@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from bench.claims.ablation import POINT, dots, more_for_equivalence
+from bench.claims.ablation import judged
 from bench.claims.arms import VIT, variant
 from bench.claims.claim import Check, Claim, Judgement, Look
 from bench.claims.contrast import difference
 from bench.claims.evidence import Evidence
-from bench.claims.rules import equivalence, settled
-from bench.claims.statements import told
 
 EXACT = 1e-9
 MEAN = variant(VIT, "pool=mean")
@@ -36,22 +34,18 @@ def _judge(evidence: Evidence) -> Judgement:
         ),
     )
     found = difference(evidence, MEAN, VIT)
-    ruling = equivalence(found, POINT)
-    verdict = settled(checks, ruling.verdict)
-    reason, meaning = told(
-        checks,
+    texts = (
         f"Mean pooling minus class token, each at its own learning rate: {found.words}.",
         "Reading the class token is ViT's custom, not a need: other families read the mean, and here the two are "
         "compared on one model. The notes should have said which model uses which.",
     )
-    return Judgement(
-        verdict,
-        reason=reason,
-        meaning=meaning,
-        findings=(found.finding("mean pooling minus class token"),),
-        checks=checks,
-        chart=dots("What ViT's head reads", [("mean minus class token", found)], margin=POINT),
-        needed=more_for_equivalence([found], POINT) if verdict == "inconclusive" else "",
+    return judged(
+        checks,
+        found,
+        texts,
+        title="What ViT's head reads",
+        name="mean pooling minus class token",
+        label="mean minus class token",
     )
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from bench.claims.ablation import POINT, dots, more_for_equivalence
+from bench.claims.ablation import judged
 from bench.claims.arms import CVT, variant
 from bench.claims.claim import Check, Claim, Finding, Judgement, Look
 from bench.claims.contrast import difference
 from bench.claims.evidence import Evidence
-from bench.claims.rules import equivalence, settled
-from bench.claims.statements import told
 
 FULL = variant(CVT, "kv_stride=1")
 REDUCTION = Look("key_value_reduction", CVT.model, options=(("full", FULL.model),))
@@ -36,26 +34,19 @@ def _judge(evidence: Evidence) -> Judgement:
         ),
     )
     found = difference(evidence, CVT, FULL)
-    ruling = equivalence(found, POINT)
-    verdict = settled(checks, ruling.verdict)
     share = 100 * saved / values["macs_full"]
-    reason, meaning = told(
-        checks,
+    texts = (
         f"Stride 2 spares {share:.0f} % of the multiply-accumulates; its top-1 minus that of stride 1: {found.words}.",
         "Fewer places are attended to, with as many channels each; what is reduced is the number of tokens. The notes "
         "should have said so, with what it saves and what it costs.",
     )
-    return Judgement(
-        verdict,
-        reason=reason,
-        meaning=meaning,
-        findings=(
-            found.finding("stride 2 minus stride 1"),
-            Finding("multiply-accumulates spared", share, unit="%"),
-        ),
-        checks=checks,
-        chart=dots("Keys and values of CvT", [("stride 2 minus stride 1", found)], margin=POINT),
-        needed=more_for_equivalence([found], POINT) if verdict == "inconclusive" else "",
+    return judged(
+        checks,
+        found,
+        texts,
+        title="Keys and values of CvT",
+        name="stride 2 minus stride 1",
+        more=(Finding("multiply-accumulates spared", share, unit="%"),),
     )
 
 

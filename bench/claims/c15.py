@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from bench.claims.ablation import POINT, dots, more_for_equivalence
+from bench.claims.ablation import judged
 from bench.claims.arms import VIT, variant
 from bench.claims.claim import Check, Claim, Judgement, Look
 from bench.claims.contrast import difference
 from bench.claims.evidence import Evidence
-from bench.claims.rules import equivalence, settled
-from bench.claims.statements import told
 
 OVERLAP = variant(VIT, "overlap=true")
 PLAIN = Look("patch_count", "vit_ti16", img_size=224, num_classes=1000)
@@ -55,23 +53,19 @@ def _judge(evidence: Evidence) -> Judgement:
             )
         )
     found = difference(evidence, OVERLAP, VIT)
-    ruling = equivalence(found, POINT)
-    verdict = settled(checks, ruling.verdict)
-    reason, meaning = told(
-        checks,
+    texts = (
         f"Per side ⌊(H + 2p − k)/s⌋ + 1 = {plain['side']} for 224/16/16, and it is a count, not a size; patches that "
         f"overlap minus patches that do not, equally many: {found.words}.",
         "The formula of the notes forgets the padding, the rounding and the first patch, and calls a count a size. The "
         "notes should have written the number of patches a side.",
     )
-    return Judgement(
-        verdict,
-        reason=reason,
-        meaning=meaning,
-        findings=(found.finding("overlapping minus plain patches, 64 each"),),
-        checks=tuple(checks),
-        chart=dots("Patches of ViT", [("overlapping minus plain", found)], margin=POINT),
-        needed=more_for_equivalence([found], POINT) if verdict == "inconclusive" else "",
+    return judged(
+        checks,
+        found,
+        texts,
+        title="Patches of ViT",
+        name="overlapping minus plain patches, 64 each",
+        label="overlapping minus plain",
     )
 
 

@@ -7,7 +7,7 @@ Student's t for the few seeds. A single seed shows test-set uncertainty only.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bench.analysis.comparisons import ALPHA, POWER
 from bench.analysis.intervals import LEVEL, Estimate, hierarchical
-from bench.claims.chart import Dot
+from bench.claims.chart import Dot, Series
 from bench.claims.claim import Arm, Finding, Missing
 from bench.claims.evidence import Evidence, Seen
 
@@ -117,6 +117,27 @@ class Contrast:
         if self.se == 0:
             return 0.0 if distance > 0 else 1.0
         return float(stdtr(self.df, -distance / self.se))
+
+
+def curve(
+    label: str,
+    points: Mapping[float, Contrast] | Mapping[int, Contrast],
+    *,
+    panel: str = "",
+    control: bool = False,
+    shares: bool = True,
+) -> Series:
+    """Contrasts by position as a curve of a chart, times 100; intervals of `shares` end at 0 and 100."""
+    low, high = (0.0, 100.0) if shares else (-math.inf, math.inf)
+    return Series(
+        label,
+        tuple(float(x) for x in points),
+        tuple(100 * found.estimate for found in points.values()),
+        tuple(max(low, 100 * found.low) for found in points.values()),
+        tuple(min(high, 100 * found.high) for found in points.values()),
+        control=control,
+        panel=panel,
+    )
 
 
 def contrast(scores: NDArray[Any]) -> Contrast:

@@ -84,24 +84,14 @@ class Evidence:
         return found
 
     def seen(self, arm: Arm, size: int | None = None) -> Seen:
-        """What an arm's runs answered, at its largest train size unless one is given. Raises Missing."""
-        size = self.largest(arm) if size is None else size
-        seeds = tuple(sorted(s for asked, n, s in self.cells if asked == arm.whole and n == size))
-        if not seeds:
-            raise Missing(f"{arm.words} was not asked for at n = {size:,}")
-        rows = []
-        for seed in seeds:
-            run = self.run(arm, size, seed)
-            try:
-                arrays = self.records.predictions(run.id, PER_IMAGE)
-            except KeyError as error:
-                raise Missing(f"{arm.words} has lost its predictions (seed {seed})") from error
-            hits = right_answers(arrays, run)
-            if hits is None:
-                raise Missing(f"the predictions of {arm.words} do not fit its record (seed {seed})")
-            rows.append((hits, arrays["prediction"], arrays["label"]))
-        label = np.asarray(rows[0][2], dtype=np.int64)
-        return Seen(size, seeds, np.stack([r[0] for r in rows]), np.stack([r[1] for r in rows]).astype(np.int64), label)
+        """What an arm's runs answered, at its largest train size unless one is given. Raises Missing.
+
+        Read once, however many rules look at it.
+        """
+        key = arm.whole, self.largest(arm) if size is None else size
+        if key not in self._seen:
+            self._seen[key] = self._read(*key)
+        return self._seen[key]
 
     def found(self, look: Look) -> tuple[ProbeRecord, ...]:
         """The good records of a look, by seed. Raises Missing where there is none, with the reason of the first."""
@@ -122,6 +112,28 @@ class Evidence:
             return self.records.probe_arrays(record.id)
         except KeyError as error:
             raise Missing(f"the arrays of {record.spec.probe} of {record.spec.model} are gone") from error
+
+    def _read(self, arm: Arm, size: int) -> Seen:
+        seeds = tuple(sorted(s for asked, n, s in self.cells if asked == arm.whole and n == size))
+        if not seeds:
+            raise Missing(f"{arm.words} was not asked for at n = {size:,}")
+        rows = []
+        for seed in seeds:
+            run = self.run(arm, size, seed)
+            try:
+                arrays = self.records.predictions(run.id, PER_IMAGE)
+            except KeyError as error:
+                raise Missing(f"{arm.words} has lost its predictions (seed {seed})") from error
+            hits = right_answers(arrays, run)
+            if hits is None:
+                raise Missing(f"the predictions of {arm.words} do not fit its record (seed {seed})")
+            rows.append((hits, arrays["prediction"], arrays["label"]))
+        label = np.asarray(rows[0][2], dtype=np.int64)
+        return Seen(size, seeds, np.stack([r[0] for r in rows]), np.stack([r[1] for r in rows]).astype(np.int64), label)
+
+    @cached_property
+    def _seen(self) -> dict[tuple[Arm, int], Seen]:
+        return {}
 
     @cached_property
     def _runs(self) -> dict[str, RunRecord]:

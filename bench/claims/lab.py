@@ -15,7 +15,7 @@ from pydantic import Field
 from bench.claims.claim import MAIN, Claim, Judgement
 from bench.claims.evidence import Evidence
 from bench.claims.layout import Asked, asked_looks, branches, cells_of
-from bench.claims.results import Lab, Result
+from bench.claims.results import FOLDER, Lab, Result
 from bench.data.info import DataInfo
 from bench.errors import UsageError
 from bench.execution.local import execute, prepare_data
@@ -26,12 +26,10 @@ from bench.measure.hardware import Hardware, cpu_threads, detect
 from bench.probes.registry import find
 from bench.protocol import Protocol
 from bench.records import Environment, ProbeRecord
-from bench.store import Records, Store, cell_id, load_records, probe_id
+from bench.store import LAB, Records, Store, cell_id, load_records, probe_id
 from bench.study import Plan, Study, make_plan
 from bench.values import Frozen, now
 
-FOLDER = "claims"
-"""Folder of the lab's runs, probes and figures below the output folder."""
 MOST_AT_ONCE = 8
 """Models that are trained side by side at most: each keeps a process and the dataset."""
 log = logging.getLogger("bench")
@@ -184,7 +182,7 @@ def run_lab(
 
 def read_note(output: Path) -> LabNote:
     """The note of the lab in an output folder. Raises UsageError where there is none that can be read."""
-    path = output / FOLDER / "lab.json"
+    path = output / FOLDER / LAB
     try:
         return LabNote.model_validate_json(path.read_bytes())
     except OSError as error:

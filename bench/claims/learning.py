@@ -11,9 +11,10 @@ from bench.analysis.curves import Curve
 from bench.analysis.hits import Hits
 from bench.analysis.intervals import image_counts
 from bench.analysis.replicates import ends, stretched
+from bench.analysis.sample_ratio import reached
 from bench.claims.chart import Series
 from bench.claims.claim import Arm, Missing
-from bench.claims.contrast import aligned, contrast
+from bench.claims.contrast import accuracy, aligned, curve
 from bench.claims.evidence import Evidence
 
 
@@ -92,25 +93,11 @@ def needed(first: Curve, second: Curve, level: float) -> Needed:
 
 def series(evidence: Evidence, arm: Arm, label: str, panel: str = "") -> Series:
     """The learning curve of one arm as a curve of a chart, in percent. Raises Missing."""
-    sizes = evidence.sizes(arm)
-    found = [contrast(evidence.seen(arm, size).right) for size in sizes]
-    return Series(
-        label,
-        tuple(float(size) for size in sizes),
-        tuple(100 * one.estimate for one in found),
-        tuple(max(0.0, 100 * one.low) for one in found),
-        tuple(min(100.0, 100 * one.high) for one in found),
-        panel=panel,
-    )
+    return curve(label, {size: accuracy(evidence, arm, size) for size in evidence.sizes(arm)}, panel=panel)
 
 
 def _reached(curve: Curve, values: np.ndarray, level: float) -> np.ndarray:
     """ln n at which each column of `values` [sizes, draws] reaches `level`: −∞ where from the start, ∞ where never."""
     x = np.log(curve.sizes)
-    gaps = np.maximum.accumulate(values, axis=0) - level
-    found = np.where(gaps[0] >= 0, -np.inf, np.inf)
-    for k in range(1, len(x)):
-        here = (gaps[k - 1] < 0) & (gaps[k] >= 0)
-        part = np.divide(-gaps[k - 1], gaps[k] - gaps[k - 1], out=np.zeros(gaps.shape[1]), where=here)
-        found = np.where(here, x[k - 1] + part * (x[k] - x[k - 1]), found)
-    return found
+    gaps = np.asarray(values - level, dtype=np.float64)
+    return np.where(gaps[0] >= 0, -np.inf, reached(gaps[None], x)[0])

@@ -11,6 +11,8 @@ from bench.data.info import DataInfo
 from bench.protocol import Protocol
 from bench.records import Environment
 
+FOLDER = "claims"
+"""Folder of the lab's runs, probes and figures below the output folder."""
 VERDICTS: tuple[Verdict, ...] = ("supported", "refuted", "inconclusive", "not testable here", "by structure")
 """The vocabulary, in the order in which verdicts are counted."""
 

@@ -71,10 +71,11 @@ class Look(NamedTuple):
 
 def looks(names: Sequence[str]) -> dict[str, Look]:
     """A look for each name, the same for the same set of names, whatever their order."""
-    return {name: _look(k) for k, name in enumerate(sorted(names))}
+    return {name: nth_look(k) for k, name in enumerate(sorted(names))}
 
 
-def _look(k: int) -> Look:
+def nth_look(k: int) -> Look:
+    """The look of number `k`: colours, markers and dashes start again when they are used up."""
     colour = COLOURS[k % len(COLOURS)]
     ink = "#" + "".join(f"{int(0.62 * int(colour[j : j + 2], 16)):02x}" for j in (1, 3, 5))
     return Look(colour, ink, MARKERS[k % len(MARKERS)], DASHES[k // len(COLOURS) % len(DASHES)])

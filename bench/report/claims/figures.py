@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from bench.claims.chart import Chart, Dots, Lines, Map, Maps, Series
 from bench.claims.results import Lab
 from bench.report.drawing import End, log_ticks, names_at_the_right, tick_text
-from bench.report.style import COLOURS, DASHES, GREY, MARKERS, files_of, new_figure, styled
+from bench.report.style import DASHES, GREY, Look, files_of, new_figure, nth_look, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,17 +48,14 @@ def _dots(chart: Dots) -> Figure:
     figure = new_figure(WIDTH, height)
     left = min(0.5, 0.035 + max(map(len, labels)) * 0.0105)
     axes = figure.add_axes((left, 0.72 / height, 0.96 - left, (height - 1.3) / height))
-    groups = list(dict.fromkeys(dot.group for dot in chart.dots))
+    groups = {name: nth_look(k) for k, name in enumerate(dict.fromkeys(dot.group for dot in chart.dots))}
     if chart.band is not None:
         axes.axvspan(*chart.band, color=BAND, zorder=0)
     if chart.reference is not None:
         axes.axvline(chart.reference, color=GREY, linewidth=1)
     for dot in chart.dots:
         k = labels.index(dot.label)
-        colour, marker = (
-            COLOURS[groups.index(dot.group) % len(COLOURS)],
-            MARKERS[groups.index(dot.group) % len(MARKERS)],
-        )
+        colour, marker = groups[dot.group].colour, groups[dot.group].marker
         if dot.low is not None and dot.high is not None:
             axes.plot([dot.low, dot.high], [k, k], color=colour, linewidth=2, solid_capstyle="butt", zorder=3)
         face = "white" if dot.control else colour
@@ -69,21 +66,21 @@ def _dots(chart: Dots) -> Figure:
     axes.set_xlabel(chart.axis)
     _title(figure, chart.title)
     if len(groups) > 1:
-        _legend(axes, [(name, k) for k, name in enumerate(groups)], {d.group for d in chart.dots if d.control})
+        _legend(axes, groups, {d.group for d in chart.dots if d.control})
     if chart.band is not None:
         axes.annotate("margin", (chart.band[0], 0), xycoords=("data", "axes fraction"), xytext=(2, 2),
                       textcoords="offset points", color=GREY, fontsize=8)  # fmt: skip
     return figure
 
 
-def _legend(axes: Axes, groups: Sequence[tuple[str, int]], controls: set[str]) -> None:
+def _legend(axes: Axes, groups: Mapping[str, Look], controls: set[str]) -> None:
     """Names of the groups above the axes, at the right."""
     from matplotlib.lines import Line2D
 
     handles = [
-        Line2D([], [], color=COLOURS[k % len(COLOURS)], marker=MARKERS[k % len(MARKERS)], linestyle="none",
-               markerfacecolor="white" if name in controls else COLOURS[k % len(COLOURS)], label=name or "measured")
-        for name, k in groups
+        Line2D([], [], color=look.colour, marker=look.marker, linestyle="none",
+               markerfacecolor="white" if name in controls else look.colour, label=name or "measured")
+        for name, look in groups.items()
     ]  # fmt: skip
     axes.legend(
         handles=handles, loc="lower right", bbox_to_anchor=(1, 1.0), ncols=len(handles), frameon=False, fontsize=9
@@ -99,33 +96,32 @@ def _lines(chart: Lines) -> Figure:
     tall = 3.05 if named else 2.95
     height = 0.62 + tall * down
     figure = new_figure(WIDTH, height)
-    names = list(dict.fromkeys(one.label for one in chart.series))
+    looks = {name: nth_look(k) for k, name in enumerate(dict.fromkeys(one.label for one in chart.series))}
     low, high = _range(chart.series, chart.reference)
     for k, panel in enumerate(panels):
         row, column = divmod(k, across)
         width = 0.93 / across
         box = (0.075 + column * width, (0.55 + (down - 1 - row) * tall) / height, width - 0.035, 2.35 / height)
         axes = figure.add_axes(box)
-        _curves(axes, [one for one in chart.series if one.panel == panel], names, chart)
+        own = [one for one in chart.series if one.panel == panel]
+        _curves(axes, own, looks, chart)
         axes.set_ylim(low, high)
         axes.set_xlabel(chart.x_axis if row == down - 1 or k + across >= len(panels) else "")
         if panel:
             axes.set_title(panel, fontsize=9.5, fontweight="normal", color=GREY, pad=5)
-        own = [one for one in chart.series if one.panel == panel]
-        ends = [End(one.label, one.x[-1], one.y[-1], *_ink(names.index(one.label))) for one in own]
+        ends = [End(one.label, one.x[-1], one.y[-1], looks[one.label].colour, looks[one.label].ink) for one in own]
         names_at_the_right(axes, ends, until=0.075 + (column + 1) * width - (0.045 if column == across - 1 else 0.08))
     _title(figure, chart.title)
     figure.text(0.012, 1 - 0.42 / height, chart.y_axis, fontsize=9.5, va="top")
     return figure
 
 
-def _curves(axes: Axes, series: Sequence[Series], names: Sequence[str], chart: Lines) -> None:
+def _curves(axes: Axes, series: Sequence[Series], looks: Mapping[str, Look], chart: Lines) -> None:
     for one in series:
-        k = names.index(one.label)
-        colour = COLOURS[k % len(COLOURS)]
+        colour, marker = looks[one.label].colour, looks[one.label].marker
         if one.low is not None and one.high is not None:
             axes.fill_between(one.x, one.low, one.high, color=colour, alpha=0.14, linewidth=0)
-        axes.plot(one.x, one.y, color=colour, marker=MARKERS[k % len(MARKERS)], markersize=5.5, linewidth=1.8,
+        axes.plot(one.x, one.y, color=colour, marker=marker, markersize=5.5, linewidth=1.8,
                   linestyle=DASHES[1] if one.control else "solid",
                   markerfacecolor="white" if one.control else colour)  # fmt: skip
     if chart.reference is not None:
@@ -142,12 +138,6 @@ def _curves(axes: Axes, series: Sequence[Series], names: Sequence[str], chart: L
         axes.set_xlim(places[0] / 1.15, places[-1] * 1.15)
     elif len(places) <= 13:
         axes.set_xticks(places, [f"{place:g}" for place in places])
-
-
-def _ink(k: int) -> tuple[str, str]:
-    """A name's line colour, and the same darkened until it can be read on white."""
-    colour = COLOURS[k % len(COLOURS)]
-    return colour, "#" + "".join(f"{int(0.62 * int(colour[j : j + 2], 16)):02x}" for j in (1, 3, 5))
 
 
 def _range(series: Sequence[Series], reference: float | None) -> tuple[float, float]:

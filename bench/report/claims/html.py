@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
@@ -20,6 +19,7 @@ from bench.report.claims.words import (
     value_words,
 )
 from bench.report.html import libraries
+from bench.report.html.pictures import picture_url
 
 PAGE = "claims.html"
 """The file's name."""
@@ -30,29 +30,28 @@ def claims_html(lab: Lab, figures: Mapping[str, Mapping[str, bytes]], problems: 
 
     All text is escaped by Jinja2. The policy allows this script and this style by their hashes, and nothing else.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    loader = PackageLoader("bench.report.claims", "templates")
-    environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
     templates = files("bench.report.claims") / "templates"
     script = libraries.inert((templates / "claims.js").read_text(encoding="utf-8"))
     style = libraries.our_style() + (templates / "claims.css").read_text(encoding="utf-8")
-    return environment.get_template("claims.html.j2").render(
-        policy=libraries.content_policy((script,), (style,)),
-        style=Markup(style),
-        script=Markup(script),
-        takeaway=takeaway(lab),
-        exploratory=lab.exploratory,
-        seeds=len(lab.main.seeds),
-        how=HOW,
-        facts=facts(lab),
-        command=lab.command,
-        claims=[_claim(result, figures.get(result.claim.id, {})) for result in lab.results],
-        verdicts=[(verdict, SIGNS[verdict], lab.count().get(verdict, 0)) for verdict in VERDICTS],
-        problems=problems,
+    return (
+        libraries.templates_of("bench.report.claims")
+        .get_template("claims.html.j2")
+        .render(
+            policy=libraries.content_policy((script,), (style,)),
+            style=Markup(style),
+            script=Markup(script),
+            takeaway=takeaway(lab),
+            exploratory=lab.exploratory,
+            seeds=len(lab.main.seeds),
+            how=HOW,
+            facts=facts(lab),
+            command=lab.command,
+            claims=[_claim(result, figures.get(result.claim.id, {})) for result in lab.results],
+            verdicts=[(verdict, SIGNS[verdict], lab.count().get(verdict, 0)) for verdict in VERDICTS],
+            problems=problems,
+        )
     )
 
 
@@ -86,13 +85,6 @@ def _claim(result: Result, figure: Mapping[str, bytes]) -> dict[str, Any]:
         "checks": judgement.checks,
         "method": method(claim),
         "records": result.records,
-        "figure": _url(figure) if figure else None,
+        "figure": picture_url(figure) if figure else None,
         "alternative": alternative(claim, judgement),
     }
-
-
-def _url(figure: Mapping[str, bytes]) -> str:
-    """A picture as a `data:` URL: the drawing, or the pixels where that is the smaller one."""
-    ending = min(figure, key=lambda e: len(figure[e]))
-    kind = {".svg": "image/svg+xml", ".png": "image/png"}[ending]
-    return f"data:{kind};base64,{base64.b64encode(figure[ending]).decode()}"

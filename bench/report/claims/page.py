@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Collection, Sequence
 
 from bench.claims.claim import MAIN, Claim, Judgement
-from bench.claims.results import Lab, Result
+from bench.claims.results import FOLDER, Lab, Result
 from bench.report.claims.words import (
     deciding,
     detectable_words,
@@ -20,8 +20,6 @@ from bench.report.claims.words import (
 from bench.report.stamp import software
 from bench.report.words import code_block, listing, pipe_table, plain, plural, setting, text_table
 
-FOLDER = "claims"
-"""Folder of the figures, relative to the page."""
 HOW = (
     "A verdict is on the hypothesis that stands with each claim, not on the words of the notes. Every rule, with its "
     "threshold and direction, stood in the code before the run and is printed with its verdict. Intervals are 95 %, "

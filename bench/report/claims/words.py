@@ -52,7 +52,8 @@ def p_words(judgement: Judgement) -> str:
     if judgement.p is None:
         return ""
     after = "" if judgement.p_holm is None else f", after Holm's correction {p_value(judgement.p_holm)}"
-    return f"p {_relation(judgement.p)}{p_value(judgement.p).removeprefix('< ')}{after}"
+    p = p_value(judgement.p)
+    return f"p {p if p.startswith('<') else f'= {p}'}{after}"
 
 
 def deciding(judgement: Judgement) -> str:
@@ -69,21 +70,11 @@ def deciding(judgement: Judgement) -> str:
 
 def takeaway(lab: Lab) -> str:
     """`Of 21 claims 5 are supported, 2 refuted and 1 inconclusive.`"""
-    counts = lab.count()
-    told = [f"{count} {'is' if count == 1 else 'are'} {verdict}" if k == 0 else f"{count} {verdict}"
-            for k, (verdict, count) in enumerate(counts.items())]  # fmt: skip
-    words = {"by structure": "settled by structure"}
-    return f"Of {plural(len(lab.results), 'claim')} {listing([_put(t, words) for t in told])}."
-
-
-def _put(text: str, words: dict[str, str]) -> str:
-    for verdict, told in words.items():
-        text = text.replace(verdict, told)
-    return text
-
-
-def _relation(p: float) -> str:
-    return "< " if p < 0.001 else "= "
+    told: list[str] = []
+    for verdict, count in lab.count().items():
+        verb = "" if told else "is " if count == 1 else "are "
+        told.append(f"{count} {verb}{'settled by structure' if verdict == 'by structure' else verdict}")
+    return f"Of {plural(len(lab.results), 'claim')} {listing(told)}."
 
 
 def _number(value: float, finding: Finding) -> str:

@@ -6,10 +6,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.claims.results import Lab
+from bench.claims.results import FOLDER, Lab
 from bench.report.claims.figures import draw_figures
 from bench.report.claims.html import PAGE, claims_html
-from bench.report.claims.page import FOLDER, claims_page
+from bench.report.claims.page import claims_page
 from bench.report.claims.payload import claims_json
 from bench.report.files import drawing_of, is_drawn, note_drawn, write_all, write_file
 

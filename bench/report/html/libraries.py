@@ -9,6 +9,10 @@ import re
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 OUR_SCRIPTS = ("tools", "state", "table", "details", "plots", "compare", "confusions", "page")
 """Our own scripts below `templates/`, in the order in which they are joined."""
@@ -70,6 +74,14 @@ def _folder_of(package: str) -> Path:
 def inert(script: str) -> str:
     """A script that may stand in a page: nothing in it ends the element. Only strings can hold `</script`."""
     return _CLOSING.sub(r"<\\/", script.replace("\r\n", "\n"))
+
+
+def templates_of(package: str) -> Environment:
+    """The templates of a package's folder `templates`; whatever is put into them is escaped, and must be there."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    loader = PackageLoader(package, "templates")
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 
 
 def content_policy(scripts: tuple[str, ...], styles: tuple[str, ...]) -> str:

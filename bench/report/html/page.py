@@ -49,30 +49,29 @@ def html_page(boards: Sequence[Board], material: Sequence[Material] = (), proble
 
     All text that comes from records is escaped by Jinja2 or stands in JSON in which no markup can begin.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
     given = list(material) or [Material() for _ in boards]
-    loader = PackageLoader("bench.report.html", "templates")
-    environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
     known = [board_json(board, extra.answers, extra.images) for board, extra in zip(boards, given, strict=True)]
     scripts = (libraries.data_tables_script(), libraries.vega_script(), libraries.our_script())
     style = libraries.our_style()
-    return environment.get_template("page.html.j2").render(
-        policy=libraries.content_policy(scripts, (style,)),
-        style=Markup(style),
-        scripts=[Markup(script) for script in scripts],
-        data=Markup(safe_json(_document(known))),
-        boards=[
-            _section(board, values, extra, first=k == 0)
-            for k, (board, values, extra) in enumerate(zip(boards, known, given, strict=True))
-        ],
-        presets=PRESETS,
-        star=STAR,
-        problems=problems,
-        labels=AXIS_LABELS,
+    return (
+        libraries.templates_of("bench.report.html")
+        .get_template("page.html.j2")
+        .render(
+            policy=libraries.content_policy(scripts, (style,)),
+            style=Markup(style),
+            scripts=[Markup(script) for script in scripts],
+            data=Markup(safe_json(_document(known))),
+            boards=[
+                _section(board, values, extra, first=k == 0)
+                for k, (board, values, extra) in enumerate(zip(boards, known, given, strict=True))
+            ],
+            presets=PRESETS,
+            star=STAR,
+            problems=problems,
+            labels=AXIS_LABELS,
+        )
     )
 
 

@@ -110,12 +110,17 @@ def figures_of(figures: Mapping[str, Mapping[str, bytes]]) -> list[tuple[str, st
     found: list[tuple[str, str]] = []
     room = FIGURE_BYTES
     for told, contents in figures.items():
-        ending = min((ending for ending in _KINDS if ending in contents), key=lambda e: len(contents[e]))
-        url = f"data:{_KINDS[ending]};base64,{base64.b64encode(contents[ending]).decode()}"
+        url = picture_url(contents)
         if len(url) <= room:
             room -= len(url)
             found.append((told, url))
     return found
+
+
+def picture_url(contents: Mapping[str, bytes]) -> str:
+    """A picture given as bytes by ending as a `data:` URL: of SVG and PNG the smaller."""
+    ending = min((ending for ending in _KINDS if ending in contents), key=lambda e: len(contents[e]))
+    return f"data:{_KINDS[ending]};base64,{base64.b64encode(contents[ending]).decode()}"
 
 
 def _packed(values: NDArray[Any], kind: str) -> str:
