@@ -187,7 +187,7 @@ CLAIMS: dict[str, dict[str, Any]] = {
     "smoke": {"seeds": (0, 1, 2), "train_sizes": (0.1, 0.5, 1.0)},
     "quick": {
         "batch_size": 16,
-        "samples_seen": 2560,
+        "samples_seen": 3840,
         "train_sizes": (0.2, 1.0),
         "seeds": (0, 1, 2),
         "lr": 2e-3,

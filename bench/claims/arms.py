@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bench.claims.claim import Arm
+from bench.models.variants import canonical, parse_variant
 
 RESNET, VIT, SWIN, CVT, LSTM = (Arm(f"{name}_mini") for name in ("resnet", "vit", "swin", "cvt", "lstm"))
 """The mini family, intact, on the dataset asked for."""
@@ -34,5 +35,7 @@ def every_size(arm: Arm) -> Arm:
 
 
 def variant(arm: Arm, arguments: str) -> Arm:
-    """The same with arguments in brackets, such as `pos_embed=none`."""
-    return replace(arm, model=f"{arm.model}[{arguments}]")
+    """The same with arguments such as `pos_embed=none` beside those that it has, in the one spelling of that model."""
+    base, had = parse_variant(arm.model)
+    _, more = parse_variant(f"{base}[{arguments}]")
+    return replace(arm, model=canonical(base, {**had, **more}))

@@ -68,7 +68,17 @@ def _judge(evidence: Evidence) -> Judgement:
 def _ratio(words: str, found: Needed) -> Finding:
     """What the rule looks at."""
     name = f"ViT's images over the CNN's for {LEVEL:.0%}, {words}"
-    return Finding(name, found.ratio, found.low, found.high, unit="×", p=None if math.isnan(found.ratio) else found.p)
+    missed = [who for who, images in (("ViT", found.first), ("CNN", found.second)) if math.isinf(images)]
+    name += f" ({' and '.join(missed)} not within the train sizes)" if missed else ""
+    known = found.low < found.high
+    return Finding(
+        name,
+        found.ratio,
+        found.low if known else None,
+        found.high if known else None,
+        unit="×",
+        p=None if math.isnan(found.ratio) else found.p,
+    )
 
 
 def _images(words: str, name: str, images: float) -> Finding:

@@ -83,7 +83,7 @@ def _judge(evidence: Evidence) -> Judgement:
         meaning=f"{MEANING[ruling.verdict]} The notes should have said what is hierarchical: the grid, or what is "
         "learned on it.",
         findings=tuple(findings),
-        chart=Maps("Similarity between blocks", "debiased linear CKA", _maps(trained, evidence), low=0.0, high=1.0),
+        chart=Maps("Similarity between blocks", "debiased linear CKA", _maps(trained, evidence)),
         needed=""
         if ruling.verdict != "inconclusive"
         else "More seeds: the spread over seeds is as large as the effect.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.claims.arms import FAMILIES, MINI
-from bench.claims.chart import Lines, Series
+from bench.claims.chart import Lines, by_block
 from bench.claims.claim import Check, Claim, Judgement, Look
 from bench.claims.evidence import Evidence
 from bench.claims.rules import settled
@@ -29,8 +29,8 @@ def _judge(evidence: Evidence) -> Judgement:
         )
         for name, values in found.items()
     ]
-    reach = {family: evidence.values(look) for family, look in REACH.items()}
-    cnn = reach["CNN"]["share"]
+    share = {family: evidence.values(look)["share"] for family, look in REACH.items()}
+    cnn = share["CNN"]
     checks.append(
         Check(
             "what is limited in a CNN is how far one unit of an early block reaches",
@@ -38,18 +38,10 @@ def _judge(evidence: Evidence) -> Judgement:
             f"{cnn[0]:.0%} of the image after one block",
         )
     )
-    curves = tuple(
-        Series(
-            family,
-            tuple(float(k) for k in range(1, len(values["share"]) + 1)),
-            tuple(100 * part for part in values["share"]),
-        )
-        for family, values in reach.items()
-    )
     reason, meaning = told(
         checks,
         "Every position of the image has a gradient in every family; what differs is how much of it one unit of an "
-        f"early block sees: {cnn[0]:.0%} after one block of the CNN, {reach['ViT']['share'][0]:.0%} after one of the "
+        f"early block sees: {cnn[0]:.0%} after one block of the CNN, {share['ViT'][0]:.0%} after one of the "
         "ViT.",
         "No CNN picks patches: it applies the same kernel everywhere, and each unit sees a part. The notes should have "
         "said that reach is limited per unit, not coverage.",
@@ -59,7 +51,7 @@ def _judge(evidence: Evidence) -> Judgement:
         reason=reason,
         meaning=meaning,
         checks=tuple(checks),
-        chart=Lines("What one unit depends on", "blocks", "pixels of the image, %", curves),
+        chart=Lines("What one unit depends on", "blocks", "pixels of the image, %", by_block(share)),
     )
 
 

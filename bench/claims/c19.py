@@ -86,8 +86,6 @@ def _judge(evidence: Evidence) -> Judgement:
                     tuple(names),
                 ),
             ),
-            low=0.0,
-            high=1.0,
         ),
         needed="" if verdict != "inconclusive" else "More test images.",
     )

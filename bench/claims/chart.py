@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -105,10 +106,15 @@ class Maps:
     """Name and unit of the values."""
     maps: tuple[Map, ...]
     """From left to right, then below."""
-    low: float | None = None
-    """Value of the first colour; the smallest value unless given."""
-    high: float | None = None
-    """Value of the last colour; the largest unless given."""
 
 
 Chart = Dots | Lines | Maps
+
+
+def by_block(shares: Mapping[str, Sequence[float]], panel: str = "") -> tuple[Series, ...]:
+    """Curves of a part of something after 1, 2, … blocks, in %, as far as every model has blocks."""
+    blocks = tuple(float(k) for k in range(1, min(map(len, shares.values())) + 1))
+    return tuple(
+        Series(name, blocks, tuple(100 * part for part in parts[: len(blocks)]), panel=panel)
+        for name, parts in shares.items()
+    )

@@ -3,7 +3,7 @@
 `synthetic/texture`: which of four stripe directions fills the image. Any patch of 4×4 pixels decides it: the local
 control. The others are relations with two answers, and no part of the image decides one alone:
 
-- `synthetic/distant-pair`: whether two equal squares, one at each side, are at the same height.
+- `synthetic/distant-pair`: whether two equal bars, one at each side, are in the same half, upper or lower.
 - `synthetic/same-different`: whether two figures at random places are the same (after Fleuret et al. 2011).
 - `synthetic/path`: whether two dots at the side edges lie on the same one of two strands, which cross or turn back
   (after Linsley et al. 2018).
@@ -28,7 +28,7 @@ PX = 32
 """Side of the images in pixels."""
 N_TRAIN, N_TEST = 6000, 1000
 """Images of the two splits."""
-VERSION = 1
+VERSION = 2
 """Raised whenever a task draws other images."""
 _SEED = 0x5E7
 _GREY, _INK, _NOISE = 110.0, 110.0, 14.0
@@ -69,17 +69,17 @@ def texture(label: int, rng: Rng) -> Canvas:
 
 
 def distant_pair(label: int, rng: Rng) -> Canvas:
-    """Two squares of 4×4 pixels, one at the left and one at the right, at the same height (1) or not (0).
+    """Two bars of 8×5 pixels, one at the left and one at the right side, in the same half (1) or not (0).
 
-    Heights are five levels four pixels apart, from a common offset, so that both squares always cut patches alike;
-    each square's own height is uniform whatever the label, and none is nearer than four pixels to an edge.
+    The lower place is 16 pixels below the upper one, from a common offset, so that both bars always cut patches alike;
+    each bar's own place is even whatever the label. From 16 to 22 columns lie between them, more than any unit sees of
+    one block of two 3×3 convolutions on 4×4 patches (20 pixels, in steps of 4).
     """
     canvas = np.zeros((PX, PX))
-    offset, level = 5 + rng.integers(3), rng.integers(5)
-    other = level if label else (level + rng.integers(2, 4)) % 5
-    for height, left in ((level, rng.integers(5, 8)), (other, rng.integers(21, 24))):
-        top = offset + 4 * height
-        canvas[top : top + 4, left : left + 4] = _INK
+    offset, low = rng.integers(2, 6), rng.integers(2)
+    for place, left in ((low, rng.integers(1, 4)), (low if label else 1 - low, rng.integers(24, 27))):
+        top = offset + 16 * place
+        canvas[top : top + 8, left : left + 5] = _INK
     return canvas
 
 

@@ -4,7 +4,7 @@ Canonical backbones degenerate on small images: at 32 px ViT-B/16 has four token
 These see 8×8 patches of 4×4 pixels, have 0.3 to 1.5 M parameters and 20 to 30 M multiply-accumulates at 32 px, and any
 two differ by less than a factor of two in either. Each keeps what defines its family. Every ablation is an argument;
 `bench.models.variants` has their names and values, and `depth` is the number of blocks in all: models with two stages
-give a quarter of them, and at least one, to the second.
+give a quarter of them, and at least one, to the second. A CNN's only block is in the first: its reach is what counts.
 
 After `import bench.models.mini`, `timm.create_model("vit_mini", pos_embed="none")` works.
 """
@@ -177,20 +177,19 @@ class ResNetMini(nn.Module):
     ) -> None:
         super().__init__()
         _img_size({"img_size": img_size}, PATCH_PX)
-        self.num_classes, self.num_features = num_classes, dims[1]
+        first, second = _split(depth) if depth > 1 else (1, 0)
+        self.num_classes, self.num_features = num_classes, dims[1] if second else dims[0]
         self.stem = nn.Sequential(
             nn.Conv2d(in_chans, dims[0], PATCH_PX, PATCH_PX, bias=False), nn.BatchNorm2d(dims[0]), nn.ReLU()
         )
-        first, _ = _split(depth)
         rates = _rates(drop_path_rate, depth)
         self.layer1 = nn.Sequential(*(BasicBlock(dims[0], dims[0], drop_path=_drop_path(r)) for r in rates[:first]))
         self.layer2 = nn.Sequential(*(self._block(dims, k, rate) for k, rate in enumerate(rates[first:])))
-        self.feature_info = [
-            {"num_chs": dims[0], "reduction": PATCH_PX, "module": "layer1"},
-            {"num_chs": dims[1], "reduction": 2 * PATCH_PX, "module": "layer2"},
-        ]
+        self.feature_info = [{"num_chs": dims[0], "reduction": PATCH_PX, "module": "layer1"}]
+        if second:
+            self.feature_info.append({"num_chs": dims[1], "reduction": 2 * PATCH_PX, "module": "layer2"})
         self.head_drop = nn.Dropout(drop_rate)
-        self.head = nn.Linear(dims[1], num_classes) if num_classes else nn.Identity()
+        self.head = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -204,7 +203,7 @@ class ResNetMini(nn.Module):
         return BasicBlock(dims[0], dims[1], stride=2, downsample=shortcut, drop_path=_drop_path(rate))
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """Images [b, 3, h, w] → map [b, num_features, h/8, w/8]."""
+        """Images [b, 3, h, w] → map [b, num_features, h/8, w/8]; a single block stays on [h/4, w/4]."""
         return self.layer2(self.layer1(self.stem(x)))  # type: ignore[no-any-return]
 
     def forward(self, x: Tensor) -> Tensor:

@@ -108,15 +108,15 @@ def test_any_single_patch_decides_a_texture(features: str) -> None:
     assert _score("texture", features, HistGradientBoostingClassifier(max_iter=60, random_state=0)) > 0.9
 
 
-def _height(images: NDArray[np.float64], columns: slice) -> NDArray[np.int64]:
-    """Row of the brightest 4×4 square within some columns."""
-    summed = np.lib.stride_tricks.sliding_window_view(images[:, :, columns], (4, 4), axis=(1, 2)).sum((3, 4))
-    return summed.max(axis=2).argmax(axis=1)
+def _low(half: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether the bright bar of 8×5 pixels in a half of the image is in its lower half."""
+    summed = np.lib.stride_tricks.sliding_window_view(half, (8, 5), axis=(1, 2)).sum((3, 4))
+    return summed.max(axis=2).argmax(axis=1) > 12
 
 
-def test_the_heights_of_the_two_squares_decide_a_distant_pair() -> None:
+def test_the_halves_that_the_two_bars_are_in_decide_a_distant_pair() -> None:
     _, _, test, truth = _drawn("distant-pair")
-    same = _height(test, slice(0, 16)) == _height(test, slice(16, 32))
+    same = _low(test[:, :, :16]) == _low(test[:, :, 16:])
     assert (same == truth).mean() > 0.99
 
 

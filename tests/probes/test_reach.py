@@ -162,9 +162,9 @@ def test_one_vit_block_sees_all_of_the_image_and_one_cnn_block_a_part() -> None:
     assert cnn["cell_px"] == [4] * 6 + [8] * 2
 
 
-def test_one_cnn_block_of_stride_two_sees_seven_of_eight_cells() -> None:
-    """The one-block CNN of a depth sweep halves the grid: 3 + 2·2 cells of 4 px."""
-    assert gradient_support(subject(mini("resnet_mini[depth=1]"))).values["side_px"] == [28]
+def test_one_cnn_block_sees_five_of_eight_cells() -> None:
+    """The one-block CNN of a depth sweep stays on the fine grid: 1 + 2·2 cells of 4 px."""
+    assert gradient_support(subject(mini("resnet_mini[depth=1]"))).values["side_px"] == [20]
 
 
 def test_a_swin_block_sees_its_window_and_the_next_one_more() -> None:

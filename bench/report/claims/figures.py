@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.claims.chart import Chart, Dots, Lines, Map, Maps, Series
 from bench.claims.results import Lab
-from bench.report.drawing import End, log_ticks, names_at_the_right, tick_text
+from bench.report.drawing import End, names_at_the_right, tick_text
 from bench.report.style import DASHES, GREY, Look, files_of, new_figure, nth_look, styled
 
 if TYPE_CHECKING:
@@ -23,6 +23,10 @@ BAND = "#e8eef5"
 """What lies behind a margin of equivalence."""
 _ACROSS = 4
 _DOT_HEIGHT, _MAP_HEIGHT = 0.34, 2.3
+_SINGLE = 0.5
+"""Width of a matrix that stands alone, as a part of the figure's."""
+_BANDS, _ASIDE = 3, 0.045
+"""Up to so many curves of a panel have bands; the bars of more stand so many inches apart."""
 
 
 def draw_figures(lab: Lab) -> Iterator[tuple[str, dict[str, bytes]]]:
@@ -111,16 +115,39 @@ def _lines(chart: Lines) -> Figure:
             axes.set_title(panel, fontsize=9.5, fontweight="normal", color=GREY, pad=5)
         ends = [End(one.label, one.x[-1], one.y[-1], looks[one.label].colour, looks[one.label].ink) for one in own]
         names_at_the_right(axes, ends, until=0.075 + (column + 1) * width - (0.045 if column == across - 1 else 0.08))
+        if chart.log_x:
+            _name_places(axes, [x for one in own for x in one.x])
     _title(figure, chart.title)
     figure.text(0.012, 1 - 0.42 / height, chart.y_axis, fontsize=9.5, va="top")
     return figure
 
 
+def _name_places(axes: Axes, places: Sequence[float]) -> None:
+    """Ticks of a log axis at the places themselves; those stay without a name that have no room for it."""
+    wide = axes.get_window_extent().width / axes.figure.dpi
+    low, high = np.log(axes.get_xlim())
+    ticks, names, free = sorted(set(places)), [], -np.inf
+    for tick in ticks:
+        name = tick_text(tick)
+        at, half = (np.log(tick) - low) / (high - low) * wide, 0.045 * len(name)
+        names.append(name if at - half > free else "")
+        free = at + half if names[-1] else free
+    axes.set_xticks(ticks, names)
+
+
 def _curves(axes: Axes, series: Sequence[Series], looks: Mapping[str, Look], chart: Lines) -> None:
-    for one in series:
+    """Curves with bands; where bands of many would cover each other, with bars beside each other."""
+    from matplotlib.transforms import ScaledTranslation
+
+    for k, one in enumerate(series):
         colour, marker = looks[one.label].colour, looks[one.label].marker
         if one.low is not None and one.high is not None:
-            axes.fill_between(one.x, one.low, one.high, color=colour, alpha=0.14, linewidth=0)
+            if len(series) <= _BANDS:
+                axes.fill_between(one.x, one.low, one.high, color=colour, alpha=0.14, linewidth=0)
+            else:
+                aside = ScaledTranslation((k - (len(series) - 1) / 2) * _ASIDE, 0, axes.figure.dpi_scale_trans)  # type: ignore[union-attr]
+                axes.vlines(one.x, one.low, one.high, color=colour, linewidth=1.2, alpha=0.8,
+                            transform=axes.transData + aside, zorder=2)  # fmt: skip
         axes.plot(one.x, one.y, color=colour, marker=marker, markersize=5.5, linewidth=1.8,
                   linestyle=DASHES[1] if one.control else "solid",
                   markerfacecolor="white" if one.control else colour)  # fmt: skip
@@ -132,8 +159,6 @@ def _curves(axes: Axes, series: Sequence[Series], looks: Mapping[str, Look], cha
     places = sorted({x for one in series for x in one.x})
     if chart.log_x:
         axes.set_xscale("log")
-        ticks = log_ticks(places[0] / 1.1, places[-1] * 1.1)
-        axes.set_xticks(ticks, [tick_text(tick) for tick in ticks])
         axes.set_xticks([], minor=True)
         axes.set_xlim(places[0] / 1.15, places[-1] * 1.15)
     elif len(places) <= 13:
@@ -158,21 +183,22 @@ def _maps(chart: Maps) -> Figure:
     height = 0.65 + cell_height * down
     figure = new_figure(WIDTH, height)
     values = np.concatenate([np.ravel(one.values) for one in chart.maps])
-    low = float(values.min()) if chart.low is None else chart.low
-    high = float(values.max()) if chart.high is None else chart.high
+    low = float(np.floor(values.min() * 10) / 10)
+    high = max(low + 0.1, float(np.ceil(values.max() * 10) / 10))
     image: AxesImage | None = None
     for k, one in enumerate(chart.maps):
         row, column = divmod(k, across)
         width = 0.86 / across
-        left = 0.14 if single else 0.035 + column * width
+        left = 0.08 if single else 0.035 + column * width
         bottom = (cell_height * (down - 1 - row) + (0.75 if single else 0.42)) / height
-        size = (0.62 if single else width - 0.035, (cell_height - (1.15 if single else 0.75)) / height)
+        size = (_SINGLE if single else width - 0.035, (cell_height - (1.15 if single else 0.75)) / height)
         axes = figure.add_axes((left, bottom, *size))
         image = _map(axes, one, low, high)
     assert image is not None
-    bar = figure.add_axes((0.915, 0.42 / height, 0.016, (height - 1.15) / height))
+    beside, foot, top = (_SINGLE + 0.1, 0.75, 1.05) if single else (0.915, 0.42, 1.15)
+    bar = figure.add_axes((beside, foot / height, 0.016, (height - foot - top) / height))
     figure.colorbar(image, cax=bar).outline.set_visible(False)  # type: ignore[operator]
-    bar.set_title(chart.scale, fontsize=8.5, fontweight="normal", loc="right", pad=8)
+    bar.set_title(chart.scale, fontsize=8.5, fontweight="normal", loc="left" if single else "right", pad=8)
     _title(figure, chart.title)
     return figure
 
