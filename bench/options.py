@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from bench.errors import UsageError, did_you_mean
+from bench.models.small import BELOW_PX, CELL_PX, LOWEST_PX
 from bench.protocol import PRESETS, Protocol, claims_protocol
 from bench.study import COST_ONLY_PX, GATE_MODELS, Study
 
@@ -98,7 +99,9 @@ def _parser(early: _Early) -> Any:
 
     defaults = claims_protocol(early.preset) if early.claims else PRESETS[early.preset]
     if early.cost_only:
-        defaults = dataclasses.replace(defaults, img_size=COST_ONLY_PX)
+        defaults = dataclasses.replace(defaults, img_size=COST_ONLY_PX, geometry="canonical")
+    if early.published:
+        defaults = dataclasses.replace(defaults, geometry="canonical")
 
     parser = ArgumentParser(
         prog="run_bench.py",
@@ -272,6 +275,8 @@ class _Early:
     claims: bool
     gates: bool
     named_models: bool
+    published: bool
+    """Whether images are too large for the small geometry, or weights are asked for that do not fit it."""
 
 
 def _early(argv: list[str]) -> _Early:
@@ -281,8 +286,9 @@ def _early(argv: list[str]) -> _Early:
     early.add_argument("--config")
     early.add_argument("--device")
     early.add_argument("--cost-only", action="store_true")
+    early.add_argument("--pretrained", action="store_true")
     early.add_argument("--claims", nargs="?", const="")
-    for option in ("--models", "--save-baseline", "--check"):
+    for option in ("--models", "--save-baseline", "--check", "--img-size"):
         early.add_argument(option)
     try:
         known, _ = early.parse_known_args(argv)
@@ -305,7 +311,16 @@ def _early(argv: list[str]) -> _Early:
         claims=known.claims is not None or in_file.get("claims") is not None,
         gates=gates,
         named_models=known.models is not None or "models" in in_file,
+        published=known.pretrained
+        or in_file.get("pretrained") is True
+        or _large(known.img_size or in_file.get("img_size")),
     )
+
+
+def _large(img_size: object) -> bool:
+    """Whether images of this size, as it was written, have no small geometry."""
+    text = str(img_size)
+    return text.isdigit() and (int(text) >= BELOW_PX or int(text) < LOWEST_PX or int(text) % CELL_PX != 0)
 
 
 def _read_config(path: Path) -> dict[str, Any]:

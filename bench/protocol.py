@@ -9,10 +9,12 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 from bench.errors import UsageError, did_you_mean
+from bench.models.small import BELOW_PX, CELL_PX, LOWEST_PX
 
 PresetName = Literal["smoke", "quick", "standard", "imagenet", "gate"]
 AugmentName = Literal["none", "light", "heavy"]
 PrecisionName = Literal["auto", "fp32", "bf16"]
+GeometryName = Literal["canonical", "small"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,9 @@ class Protocol:
     """`digits`, `synthetic/TASK`, `torch/NAME`, `hfds/NAME`, or a folder (of class folders, or of Parquet shards)."""
     img_size: int = 32
     """Side in pixels of the square that every model sees, in training and in test."""
+    geometry: GeometryName = "canonical"
+    """`canonical`: models as published, whatever the image size; `small`: all start on cells of 4×4 pixels, no map
+    goes below 2×2, and names say so (`vit_b4@32`). For images below 128 px, where standard uses it."""
     batch_size: int = 32
     """Images per training step; no step ever has fewer."""
     samples_seen: int = 1280
@@ -66,8 +71,13 @@ class Protocol:
 
     @property
     def id(self) -> str:
-        """SHA-256 of all fields, as 64 hex digits."""
-        return content_hash(asdict(self))
+        """SHA-256 of all fields, as 64 hex digits; fields that came later count where they are not at their default."""
+        return content_hash({k: v for k, v in asdict(self).items() if k not in _LATER or v != _LATER[k]})
+
+    @property
+    def small_px(self) -> int | None:
+        """The image size that models are fitted to; None in the published geometry."""
+        return self.img_size if self.geometry == "small" else None
 
     @property
     def short_id(self) -> str:
@@ -110,6 +120,10 @@ class Protocol:
         return cls(**converted)
 
 
+_LATER = {"geometry": "canonical"}
+"""Fields without which protocols have been hashed, and what they then were."""
+
+
 def content_hash(value: Any) -> str:
     """SHA-256 hex digest of a JSON-able value, independent of key order and of tuple against list."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
@@ -120,6 +134,11 @@ def _validate(p: Protocol) -> None:
     """Raise UsageError for the first field that no run could use."""
     rules: list[tuple[bool, str]] = [
         (8 <= p.img_size <= 4096, f"--img-size must be between 8 and 4096 pixels, not {p.img_size}"),
+        (
+            p.geometry == "canonical" or (LOWEST_PX <= p.img_size < BELOW_PX and p.img_size % CELL_PX == 0),
+            f"--geometry small is for images of {LOWEST_PX} to {BELOW_PX - CELL_PX} pixels in steps of {CELL_PX}, "
+            f"not {p.img_size}: give --geometry canonical or another --img-size",
+        ),
         (
             p.batch_size >= 2,
             f"--batch-size must be at least 2 (BatchNorm needs two images), not {p.batch_size}",
@@ -161,6 +180,7 @@ PRESETS: dict[str, Protocol] = {
     ),
     "quick": Protocol(),
     "standard": Protocol(
+        geometry="small",
         batch_size=128,
         samples_seen=400_000,
         train_sizes=(0.01, 0.0316, 0.1, 0.316, 1.0),
@@ -193,7 +213,13 @@ CLAIMS: dict[str, dict[str, Any]] = {
         "lr": 2e-3,
         "augment": "none",
     },
-    "standard": {"samples_seen": 40_000, "train_sizes": (0.02, 0.1, 0.3, 1.0), "lr": 2e-3, "lr_trials": 2},
+    "standard": {
+        "geometry": "canonical",
+        "samples_seen": 40_000,
+        "train_sizes": (0.02, 0.1, 0.3, 1.0),
+        "lr": 2e-3,
+        "lr_trials": 2,
+    },
 }
 """What differs from a preset by default where claims are tested: three seeds, and budgets for hundreds of trainings."""
 

@@ -73,9 +73,13 @@ class Study:
 
     def __post_init__(self) -> None:
         import_plugins(self.plugins)
-        object.__setattr__(self, "models", tuple(parse_models(",".join(self.models))))
+        object.__setattr__(self, "models", tuple(parse_models(",".join(self.models), self.protocol.small_px)))
         object.__setattr__(self, "interventions", _interventions(self.interventions, self.protocol.img_size))
         rules = [
+            (
+                not (self.pretrained and self.protocol.geometry == "small"),
+                "--pretrained needs --geometry canonical: published weights do not fit the small geometry",
+            ),
             (self.limit is None or self.limit >= 0, f"--limit must not be negative, not {self.limit}"),
             (self.threads is None or 1 <= self.threads <= 4096, f"--threads must be at least 1, not {self.threads}"),
             (
@@ -116,7 +120,7 @@ class Study:
             name, separator, file = item.partition("=")
             if not separator or not name.strip() or not file.strip():
                 raise UsageError(f"--checkpoint takes MODEL=FILE, not {item!r}.")
-            model = parse_models(name)[0]
+            model = parse_models(name, self.protocol.small_px)[0]
             if model not in self.models:
                 raise UsageError(
                     f"--checkpoint names {name!r}, which is not among the models.{did_you_mean(model, self.models)}"

@@ -175,3 +175,23 @@ def test_models_with_arguments_and_interventions_are_lists_too() -> None:
     found = _parse("--models", "vit_mini,vit_mini[pos_embed=none,pool=mean]", "--interventions", "none,shift:3").study
     assert found.models == ("vit_mini", "vit_mini[pool=mean,pos_embed=none]")
     assert found.interventions == ("none", "shift:3")
+
+
+@pytest.mark.parametrize(
+    ("asked", "geometry", "first"),
+    [
+        ([], "canonical", "resnet50"),
+        (["--protocol", "standard"], "small", "resnet50@32"),
+        (["--protocol", "standard", "--img-size", "64"], "small", "resnet50@64"),
+        (["--protocol", "standard", "--img-size", "224"], "canonical", "resnet50"),
+        (["--protocol", "standard", "--geometry", "canonical"], "canonical", "resnet50"),
+        (["--protocol", "standard", "--pretrained"], "canonical", "resnet50"),
+        (["--protocol", "standard", "--cost-only"], "canonical", "resnet50"),
+        (["--protocol", "standard", "--claims"], "canonical", "resnet50"),
+        (["--geometry", "small"], "small", "resnet50@32"),
+    ],
+)
+def test_standard_uses_the_small_geometry_where_images_have_one(asked: list[str], geometry: str, first: str) -> None:
+    options = _parse(*asked)
+    assert options.study.protocol.geometry == geometry
+    assert options.study.models[0] == first

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.models.geometry import read_geometry
-from bench.models.info import ModelInfo
+from bench.models.info import Geometry, ModelInfo
+from bench.models.small import CELL_PX
 from bench.models.weights import load_checkpoint, published_weights
 from bench.models.zoo import REMOTE, Entry, resolve
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 SCRATCH = "from scratch"
+STEMS = ("act1", "bn1", "conv1", "stem")
+"""How names of stages start that come before the blocks."""
 NAMED_STRAYS = 5
 """How many departures from the recipe are named."""
 
@@ -47,6 +50,7 @@ def build(
         accepted = _accepted(entry, num_classes, asked)
     else:
         model, accepted = _create(entry, num_classes, asked)
+        _fit(entry, model)
         provenance = SCRATCH if checkpoint is None else load_checkpoint(model, checkpoint)
     if known is not None:
         return model, known
@@ -58,14 +62,25 @@ def build_module(name: str, *, num_classes: int, img_size: int, seed: int = 0) -
     import torch
 
     _register()
+    entry = resolve(name)
     torch.manual_seed(seed)
-    return _create(resolve(name), num_classes, {"img_size": img_size})[0]
+    model = _create(entry, num_classes, {"img_size": img_size})[0]
+    _fit(entry, model)
+    return model
 
 
 def _register() -> None:
     """Make our own models known to timm."""
     import bench.models.cvt
     import bench.models.mini  # noqa: F401
+
+
+def _fit(entry: Entry, model: nn.Module) -> None:
+    """Give a model of the small geometry the grids that its name promises."""
+    if entry.small_px is not None:
+        from bench.models.grids import keep_grids
+
+        keep_grids(model, entry.small_px)
 
 
 def _create(entry: Entry, num_classes: int, asked: dict[str, Any], **more: Any) -> tuple[nn.Module, list[str]]:
@@ -108,8 +123,21 @@ def _describe(entry: Entry, model: nn.Module, provenance: str, asked: dict[str, 
         provenance=provenance,
         regularisation=given,
         recipe_diff=[f"takes no {k}" for k, v in rates.items() if v > 0 and k not in given] + strays(model, rates),
-        geometry=read_geometry(model, asked["img_size"]),
+        geometry=_geometry(entry, model, asked["img_size"]),
     )
+
+
+def _geometry(entry: Entry, model: nn.Module, img_size: int) -> Geometry:
+    """The grids of a model, and for one of the small geometry whether it has the common finest one."""
+    found = read_geometry(model, img_size)
+    if entry.small_px is None:
+        return found
+    blocks = [stage for stage in found.stages if not stage.name.startswith(STEMS)]
+    side = max((max(stage.height, stage.width) for stage in blocks), default=img_size // CELL_PX)
+    if side == img_size // CELL_PX:
+        return found
+    told = f"the finest grid is {side}×{side}, that of the small geometry {img_size // CELL_PX}×{img_size // CELL_PX}"
+    return found.model_copy(update={"degenerate": [*found.degenerate, told]})
 
 
 def strays(model: nn.Module, rates: dict[str, float]) -> list[str]:

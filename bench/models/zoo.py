@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from bench.errors import UsageError, did_you_mean
-from bench.models.variants import Value, canonical, parse_variant, split_models
+from bench.models.small import ARGUMENTS, originals, small_name, split_small
+from bench.models.variants import canonical, parse_variant, split_models
 
 Family = Literal["CNN", "ViT", "Swin", "Hybrid", "RNN", "other"]
 REMOTE = ("hf_hub:", "hf-hub:", "local-dir:")
@@ -36,8 +37,10 @@ class Entry:
     """Year of the paper."""
     spellings: tuple[str, ...] = ()
     """Other names for it, such as torchvision's."""
-    arguments: tuple[tuple[str, Value], ...] = ()
-    """Arguments of its builder, as the name has them in brackets."""
+    arguments: tuple[tuple[str, Any], ...] = ()
+    """Arguments of its builder: those that the name has in brackets, those of the small geometry."""
+    small_px: int | None = None
+    """Image side in pixels that it is fitted to in the small geometry; None for the published geometry."""
 
 
 _HE, _DOSOVITSKIY, _TOUVRON = "He et al. 2016", "Dosovitskiy et al. 2021", "Touvron et al. 2021"
@@ -116,12 +119,23 @@ FAMILY_OF_MODULE: dict[str, Family] = {
 _BY_NAME = {spelling: entry for entry in ZOO for spelling in (entry.builder, *entry.spellings, entry.name)}
 
 
-def parse_models(text: str) -> list[str]:
-    """Board names of a comma-separated list, without repetitions. Raises UsageError for an unknown name."""
+def parse_models(text: str, small_px: int | None = None) -> list[str]:
+    """Board names of a comma-separated list, without repetitions; in the small geometry where `small_px` is given.
+
+    Raises UsageError for an unknown name, and for one of the small geometry at another image size or without it.
+    """
     names = split_models(text)
     if not names:
         raise UsageError("--models needs at least one model; --list-models shows the names.")
-    return list(dict.fromkeys(resolve(name).name for name in names))
+    entries = [resolve(name) for name in names]
+    for entry in entries:
+        if entry.small_px not in (None, small_px):
+            asked = "the published geometry" if small_px is None else f"{small_px} px"
+            raise UsageError(
+                f"{entry.name} has the small geometry at {entry.small_px} px, and the study {asked}: "
+                f"give --geometry small --img-size {entry.small_px}."
+            )
+    return list(dict.fromkeys(e.name if small_px is None else small_name(e.name, small_px) for e in entries))
 
 
 def resolve(name: str) -> Entry:
@@ -130,6 +144,9 @@ def resolve(name: str) -> Entry:
 
     Raises UsageError with the nearest names for one that nobody knows.
     """
+    small = split_small(name)
+    if small is not None and not name.startswith(REMOTE[2:]):
+        return _small(*small)
     if "[" in name and not name.startswith(REMOTE):
         plain, arguments = parse_variant(name)
         entry = resolve(plain)
@@ -149,6 +166,17 @@ def resolve(name: str) -> Entry:
     raise UsageError(
         f"unknown model {name!r}.{did_you_mean(name, [*_BY_NAME, *modules])} --list-models '*part*' searches all names."
     )
+
+
+def _small(base: str, img_size: int) -> Entry:
+    """The model that `base@img_size` means; the mini family is made for its size and stays as it is."""
+    known = next((name for name in originals(base) if name in _BY_NAME or name in timm_modules()), base)
+    entry = resolve(known)
+    name = small_name(entry.name, img_size)
+    if name == entry.name:
+        return entry
+    module = timm_modules().get(entry.builder.partition(".")[0], "")
+    return replace(entry, name=name, arguments=entry.arguments + ARGUMENTS.get(module, ()), small_px=img_size)
 
 
 def list_models(pattern: str | None) -> list[Entry]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bench.protocol import Protocol
 from bench.training.evaluate import predict, reestimate_batchnorm
 from bench.training.metrics import log_softmax, nll, top_k
-from bench.training.recipe import learning_rate, make_optimizer
+from bench.training.recipe import learning_rate, make_optimizer, step_clipped
 
 if TYPE_CHECKING:
     import torch
@@ -74,7 +74,7 @@ def fit(
     import torch
 
     torch.manual_seed(seed)  # dropout and stochastic depth draw from here, whatever was built or measured before
-    loop = _Loop(model, data, train_idx, protocol, lr, seed, precision, device, on_step)
+    loop = Loop(model, data, train_idx, protocol, lr, seed, precision, device, on_step)
     steps = protocol.steps(len(train_idx))
     dev = _Dev(model, data, train_idx, dev_idx, protocol)
     before_last_tenth = steps - max(1, round(steps / 10))
@@ -112,12 +112,12 @@ def training_rate(
 ) -> float:
     """Training images per second over a few steps of the real loop, the first one left out."""
     short = replace(protocol, samples_seen=steps * protocol.batch_size, epochs=None)
-    loop = _Loop(model, data, train_idx, short, protocol.lr, 0, precision, device, lambda images: None)
+    loop = Loop(model, data, train_idx, short, protocol.lr, 0, precision, device, lambda images: None)
     loop.run(until=steps)
     return loop.throughput()
 
 
-class _Loop:
+class Loop:
     """The steps of one training, made in two stretches so that dev can be looked at in between."""
 
     def __init__(
@@ -170,18 +170,13 @@ class _Loop:
         return self.protocol.batch_size / self.seconds
 
     def _one(self) -> None:
-        import torch
-
         images, targets = next(self.batches)
         self.rate = learning_rate(self.step, self.steps, self.lr, self.protocol.warmup_fraction)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.rate
         self.optimizer.zero_grad(set_to_none=True)
         with self.autocast:
             loss = self._loss(self.model(images), targets)
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.protocol.clip_grad)
-        self.optimizer.step()
+        step_clipped(self.optimizer, self.protocol.clip_grad, self.rate)
         self.losses[self.step] = loss.detach()
         self.step += 1
 

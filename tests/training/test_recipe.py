@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.training.recipe import learning_rate, make_optimizer, undecayed
+from bench.training.recipe import learning_rate, make_optimizer, step_clipped, undecayed
 
 
 @given(st.integers(1, 500), st.floats(0, 0.9))
@@ -41,3 +41,33 @@ def test_every_trained_parameter_is_in_exactly_one_group() -> None:
     grouped = [id(p) for group in optimizer.param_groups for p in group["params"]]
     assert sorted(grouped) == sorted(id(p) for p in model.parameters())
     assert [group["weight_decay"] for group in optimizer.param_groups] == [0.05, 0.0]
+
+
+@pytest.mark.parametrize("largest", [1e-3, 1e3])
+def test_a_clipped_step_is_clipping_and_then_a_step(largest: float) -> None:
+    """With gradients above the limit, and below it."""
+    weights = []
+    for ours in (True, False):
+        torch.manual_seed(0)
+        model = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.GELU(), torch.nn.Linear(16, 3))
+        optimizer = make_optimizer(model, 0.05)
+        for _ in range(3):
+            optimizer.zero_grad(set_to_none=True)
+            model(torch.randn(4, 8)).square().mean().backward()
+            if ours:
+                step_clipped(optimizer, largest, lr=0.1)
+            else:
+                for group in optimizer.param_groups:
+                    group["lr"] = 0.1
+                torch.nn.utils.clip_grad_norm_(model.parameters(), largest)
+                optimizer.step()
+        weights.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
+    torch.testing.assert_close(*weights)
+
+
+def test_a_gradient_that_is_not_finite_is_not_clipped_away() -> None:
+    model = torch.nn.Linear(2, 1)
+    optimizer = make_optimizer(model, 0.0)
+    (model(torch.tensor([[1.0, float("nan")]])).sum()).backward()
+    step_clipped(optimizer, 1.0, lr=0.1)
+    assert not all(p.isfinite().all() for p in model.parameters())
