@@ -69,17 +69,17 @@ def texture(label: int, rng: Rng) -> Canvas:
 
 
 def distant_pair(label: int, rng: Rng) -> Canvas:
-    """Two bars of 12×5 pixels, one at the left and one at the right side, in the same half (1) or not (0).
+    """Two bars of 14×6 pixels, one at the left and one at the right side, in the same half (1) or not (0).
 
     The lower place is 16 pixels below the upper one, from a common offset, so that both bars always cut patches alike;
-    each bar's own place is even whatever the label. From 16 to 22 columns lie between them, more than any unit sees of
-    one block of two 3×3 convolutions on 4×4 patches (20 pixels, in steps of 4).
+    each bar's own place is even whatever the label. No unit after one block of two 3×3 convolutions on 4×4 patches, which
+    sees 20 columns from a multiple of 4 on, reaches both.
     """
     canvas = np.zeros((PX, PX))
-    offset, low = rng.integers(1, 4), rng.integers(2)
-    for place, left in ((low, rng.integers(1, 4)), (low if label else 1 - low, rng.integers(24, 27))):
+    offset, low = rng.integers(1, 3), rng.integers(2)
+    for place, left in ((low, rng.integers(1, 3)), (low if label else 1 - low, rng.integers(24, 26))):
         top = offset + 16 * place
-        canvas[top : top + 12, left : left + 5] = _INK
+        canvas[top : top + 14, left : left + 6] = _INK
     return canvas
 
 

@@ -109,9 +109,9 @@ def test_any_single_patch_decides_a_texture(features: str) -> None:
 
 
 def _low(half: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Whether the bright bar of 12×5 pixels in a half of the image is in its lower half."""
-    summed = np.lib.stride_tricks.sliding_window_view(half, (12, 5), axis=(1, 2)).sum((3, 4))
-    return summed.max(axis=2).argmax(axis=1) > 10
+    """Whether the bright bar of 14×6 pixels in a half of the image is in its lower half."""
+    summed = np.lib.stride_tricks.sliding_window_view(half, (14, 6), axis=(1, 2)).sum((3, 4))
+    return summed.max(axis=2).argmax(axis=1) > 9
 
 
 def test_the_halves_that_the_two_bars_are_in_decide_a_distant_pair() -> None:
