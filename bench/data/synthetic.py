@@ -72,8 +72,8 @@ def distant_pair(label: int, rng: Rng) -> Canvas:
     """Two bars of 14×6 pixels, one at the left and one at the right side, in the same half (1) or not (0).
 
     The lower place is 16 pixels below the upper one, from a common offset, so that both bars always cut patches alike;
-    each bar's own place is even whatever the label. No unit after one block of two 3×3 convolutions on 4×4 patches, which
-    sees 20 columns from a multiple of 4 on, reaches both.
+    each bar's own place is even whatever the label. No unit after one block of two 3×3 convolutions on 4×4 patches
+    reaches both: it sees 20 columns from a multiple of 4 on.
     """
     canvas = np.zeros((PX, PX))
     offset, low = rng.integers(1, 3), rng.integers(2)
