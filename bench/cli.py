@@ -69,13 +69,13 @@ def _main(arguments: list[str]) -> int:
 def _run(options: Options, command: str) -> int:
     """Prepare, plan, run what is left, write and print the board."""
     from bench.execution.local import execute, prepare_data
+    from bench.execution.packing import hardware_of, try_to_pack
     from bench.execution.process import warm_up
-    from bench.measure.hardware import detect
     from bench.store import Store, load_records
     from bench.study import make_plan
 
     study = options.study
-    hardware = detect(study.device, study.protocol.precision, study.threads)
+    hardware = hardware_of(study)
     store = Store(study.output)
     if not options.dry_run:
         store.open()
@@ -91,7 +91,8 @@ def _run(options: Options, command: str) -> int:
         failed = 0
         if plan.left():
             warm_up()
-            tally = execute(plan, cache_dir, command=command, reporter=_reporter(options, plan))
+            many = try_to_pack(plan, cache_dir, command)
+            tally = execute(plan, cache_dir, command=command, reporter=_reporter(options, plan), at_once=many)
             failed = tally.failed
             if tally.left:
                 log.warning("--limit reached: %d jobs are left; the same command goes on from there", tally.left)

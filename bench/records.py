@@ -58,6 +58,8 @@ class Environment(Frozen):
     """The exact command line."""
     memory_bytes: int | None = None
     """Physical memory of the machine."""
+    cells_per_device: int = 1
+    """Models that trained side by side on the device; above 1, training speeds are those of a shared device."""
 
 
 class EvalMetrics(Frozen):

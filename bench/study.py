@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -60,6 +61,9 @@ class Study:
     """Run at most this many unfinished cells in this call; the same command goes on from there."""
     threads: int | None = None
     """Threads that torch computes with; as many as there are physical cores unless given."""
+    cells_per_device: str = "auto"
+    """How many models train side by side on the device, `auto` or a number. `auto` is as many as raise the total on a
+    GPU (measured, where that pays), and one on a CPU; a number shares the threads of a CPU out among them."""
     cost_only: bool = False
     """Measure what the models cost (at 224 px and 1,000 classes unless given), train nothing, need no dataset."""
     channels_last: bool = True
@@ -76,6 +80,10 @@ class Study:
         object.__setattr__(self, "models", tuple(parse_models(",".join(self.models), self.protocol.small_px)))
         object.__setattr__(self, "interventions", _interventions(self.interventions, self.protocol.img_size))
         rules = [
+            (
+                re.fullmatch(r"auto|[1-9]\d{0,3}", self.cells_per_device) is not None,
+                f"--cells-per-device must be auto or a number of models, not {self.cells_per_device!r}",
+            ),
             (
                 not (self.pretrained and self.protocol.geometry == "small"),
                 "--pretrained needs --geometry canonical: published weights do not fit the small geometry",
@@ -95,6 +103,11 @@ class Study:
             if not holds:
                 raise UsageError(f"{message}.")
         self.checkpoints()
+
+    @property
+    def fixed_cells(self) -> int:
+        """Models side by side as asked for; 1 where that is left to a measurement."""
+        return 1 if self.cells_per_device == "auto" else int(self.cells_per_device)
 
     def cost_settings(self, training_precision: str) -> CostSettings:
         """How cost is measured, given the training arithmetic as resolved; inference is float32 unless asked."""

@@ -51,10 +51,10 @@ def _judge(evidence: Evidence) -> Judgement:
         family: {depth: accuracy(evidence, _deep(arm, depth)) for depth in DEPTHS} for family, arm in MODELS.items()
     }
     never = [f for f, column in sweep.items() if all(found.estimate < SOLVED for found in column.values())]
-    not_by_cnn = combination(evidence, [(_deep(RESNET, 1), None, -1.0)])
+    not_by_cnn = combination(evidence, [(_deep(MODELS["CNN"], 1), None, -1.0)])
     ruling = all_of([directional(sweep["ViT"][1], SOLVED), directional(not_by_cnn, -SOLVED)])
     measured = "not testable here" if never else ruling.verdict
-    shallow = difference(evidence, _deep(VIT, 1), _deep(RESNET, 1))
+    shallow = difference(evidence, _deep(MODELS["ViT"], 1), _deep(MODELS["CNN"], 1))
     reached = evidence.values(SHALLOW)["side_px"][-1]
     findings = [shallow.finding("one ViT block minus one CNN block, distant pair")]
     findings += [

@@ -20,9 +20,10 @@ from bench.data.info import DataInfo
 from bench.errors import UsageError
 from bench.execution.local import execute, prepare_data
 from bench.execution.looks import LookRequest, LookSite, run_looks
+from bench.execution.packing import hardware_of, try_to_pack
 from bench.execution.progress import Reporter
 from bench.measure.environment import environment
-from bench.measure.hardware import Hardware, cpu_threads, detect
+from bench.measure.hardware import Hardware, cpu_threads
 from bench.probes.registry import find
 from bench.protocol import Protocol
 from bench.records import Environment, ProbeRecord
@@ -131,13 +132,17 @@ def lay_out(
 def device_of(study: Study) -> Hardware:
     """The device as resolved. The lab's models are small: on a CPU each trains with one thread unless told otherwise,
     and as many side by side as there are cores."""
-    hardware = detect(study.device, study.protocol.precision, study.threads)
-    return replace(hardware, threads=1) if hardware.device == "cpu" and study.threads is None else hardware
+    hardware = hardware_of(study)
+    alone = hardware.device == "cpu" and study.threads is None and study.cells_per_device == "auto"
+    return replace(hardware, threads=1) if alone else hardware
 
 
-def at_once(hardware: Hardware) -> int:
-    """Models that are trained side by side."""
-    return max(1, min(MOST_AT_ONCE, cpu_threads() // hardware.threads)) if hardware.device == "cpu" else 1
+def at_once(plan: Plan, cache_dir: Path, command: str) -> int:
+    """Models that are trained side by side: as asked for, as many as there are cores, or what a GPU gains from."""
+    hardware = plan.hardware
+    if hardware.device == "cpu" and plan.study.cells_per_device == "auto":
+        return max(1, min(MOST_AT_ONCE, cpu_threads() // hardware.threads))
+    return try_to_pack(plan, cache_dir, command)
 
 
 def plan_lab(
@@ -231,7 +236,8 @@ def _train(
             continue
         if limit is not None:
             plan = replace(plan, study=replace(plan.study, limit=limit))
-        cache_dir, many = caches[plan.study.protocol.dataset], at_once(plan.hardware)
+        cache_dir = caches[plan.study.protocol.dataset]
+        many = at_once(plan, cache_dir, command)
         tally = execute(plan, cache_dir, command=command, reporter=reporter(plan), at_once=many)
         failed += tally.failed
         left += tally.left

@@ -108,8 +108,8 @@ class Bench:
         Store(self.site.root).write_run(record, predictions)
         return record
 
-    def training_rate(self, model: str, weights: str) -> float:
-        """Training images per second over a few steps: what `--dry-run` estimates from. Writes nothing."""
+    def training_rate(self, model: str, weights: str, seconds: float = 0.0) -> float:
+        """Training images per second over a few steps, and so many seconds at least. Writes nothing."""
         train_idx, _ = self._indices()
         built, _ = self._build(model, weights, seed=0)
         return training_rate(
@@ -119,6 +119,7 @@ class Bench:
             protocol=self.site.protocol,
             precision=self.site.hardware.precision,
             device=self.device,
+            seconds=seconds,
         )
 
     def check_weights(self, model: str) -> None:

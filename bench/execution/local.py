@@ -16,11 +16,13 @@ from bench.execution.meter import CostRequest
 from bench.execution.process import Worker, WorkerDied, WorkFailed
 from bench.execution.progress import Reporter, Silent
 from bench.measure.environment import environment
-from bench.measure.hardware import Hardware, detect
+from bench.measure.hardware import Hardware
 from bench.records import CellSpec, DataInfo, Failure, RunRecord, TrialResult
 from bench.store import Records, Store, load_records
 from bench.study import Job, Plan, Study, choose_lr, initial_weights, make_plan, trial_results
 
+COMMAND = "bench.run(study)"
+"""What stands as the command in records of studies that were started from Python."""
 NO_RATE = "no learning-rate trial of this model succeeded"
 
 
@@ -41,12 +43,14 @@ def run(study: Study, reporter: Reporter | None = None) -> Records:
 
     Raises UsageError for bad input. Interrupted or killed, the same call goes on where it stopped.
     """
-    hardware = detect(study.device, study.protocol.precision, study.threads)
+    from bench.execution.packing import hardware_of, try_to_pack
+
     store = Store(study.output).open()
     with store.exclusive():
         data, cache_dir = prepare_data(study)
-        plan = make_plan(study, data, hardware, store)
-        execute(plan, cache_dir, command="bench.run(study)", reporter=reporter or Silent())
+        plan = make_plan(study, data, hardware_of(study), store)
+        many = try_to_pack(plan, cache_dir, COMMAND)
+        execute(plan, cache_dir, command=COMMAND, reporter=reporter or Silent(), at_once=many)
     return load_records(study.output)
 
 
@@ -88,7 +92,7 @@ def execute(plan: Plan, cache_dir: Path, *, command: str, reporter: Reporter, at
         tally = run_profiles(profiles, requests, Store(study.output), reporter)
         shared = Shared(reporter) if at_once > 1 else reporter
         groups = [
-            (partial(Launcher, plan, model, cache_dir, command, shared), cells)
+            (partial(Launcher, plan, model, cache_dir, command, shared, at_once), cells)
             for model in study.models
             if (cells := [job for job in plan.of(model) if job.cell is not None and not job.done])
         ]
@@ -168,7 +172,9 @@ def run_profiles(jobs: Sequence[Job], requests: Sequence[CostRequest], store: St
 class Launcher:
     """Runs the jobs of one model in a worker process, and a new one whenever a worker dies."""
 
-    def __init__(self, plan: Plan, model: str, cache_dir: Path, command: str, reporter: Reporter) -> None:
+    def __init__(
+        self, plan: Plan, model: str, cache_dir: Path, command: str, reporter: Reporter, at_once: int = 1
+    ) -> None:
         from bench.execution.cells import Site
         from bench.execution.worker import work
 
@@ -178,7 +184,7 @@ class Launcher:
             data=plan.dataset,
             cache_dir=cache_dir,
             hardware=plan.hardware,
-            environment=environment(plan.hardware, command),
+            environment=environment(plan.hardware, command).model_copy(update={"cells_per_device": at_once}),
             root=plan.study.output,
             checkpoint=plan.study.checkpoints().get(model),
             plugins=plan.study.plugins,
@@ -213,9 +219,12 @@ class Launcher:
         self.abandoned = True
         self._worker.end()
 
-    def training_rate(self, weights: str) -> float:
-        """Training images per second of the model, measured over a few steps; UsageError where it cannot run."""
-        return float(self._worker.ask(("rate", self.model, weights)))
+    def training_rate(self, weights: str, seconds: float = 0.0) -> float:
+        """Training images per second of the model, over a few steps and so many seconds at least.
+
+        UsageError where it cannot run.
+        """
+        return float(self._worker.ask(("rate", self.model, weights, seconds)))
 
     def check_weights(self) -> None:
         """Raise UsageError where the checkpoint of this model cannot be read or does not fit."""

@@ -167,7 +167,11 @@ def _machine(board: Board) -> str:
     newest = board.environments[-1]
     memory = f", {newest.memory_bytes / 2**30:.0f} GiB memory" if newest.memory_bytes else ""
     threads = plural(newest.threads, "thread")
-    return f"{board.key.hardware} ({newest.device}), {threads}, {board.key.precision}{memory}; {newest.platform}"
+    most = max(found.cells_per_device for found in board.environments)
+    shared = f"; up to {most} models trained side by side: train img/s are those of a shared device" if most > 1 else ""
+    return (
+        f"{board.key.hardware} ({newest.device}), {threads}, {board.key.precision}{memory}; {newest.platform}{shared}"
+    )
 
 
 def software(found: Sequence[Environment]) -> str:

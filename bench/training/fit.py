@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 CHECK_EVERY = 50
 """Steps between looks at the loss on a GPU, where each look waits for the device."""
+RATE_STEPS = 10_000
+"""Most steps over which a rate is measured."""
 UNDER_TRAINED_FALL = 0.02
 """Relative fall of dev loss in the last tenth of the steps from which a run counts as under-trained."""
 
@@ -109,11 +111,15 @@ def training_rate(
     precision: str,
     device: torch.device,
     steps: int = 3,
+    seconds: float = 0.0,
 ) -> float:
-    """Training images per second over a few steps of the real loop, the first one left out."""
-    short = replace(protocol, samples_seen=steps * protocol.batch_size, epochs=None)
+    """Training images per second over `steps` of the real loop, and `seconds` at least, the first step left out."""
+    most = steps if seconds == 0 else RATE_STEPS
+    short = replace(protocol, samples_seen=most * protocol.batch_size, epochs=None)
     loop = Loop(model, data, train_idx, short, protocol.lr, 0, precision, device, lambda images: None)
     loop.run(until=steps)
+    while loop.seconds < seconds and loop.step < most:
+        loop.run(until=min(most, 2 * loop.step))
     return loop.throughput()
 
 

@@ -64,6 +64,15 @@ class Planted(Evidence):
     def seen(self, arm: Arm, size: int | None = None) -> Seen:
         assert arm.task == DISTANT
         base, arguments = parse_variant(arm.model)
+        if base == "vit_mini" and arguments.get("pos_embed") != "sincos2d":  # the control, which guesses
+            right = np.random.default_rng(0).random((self._seeds, self._images)) < 0.5
+            return Seen(
+                6000,
+                tuple(range(self._seeds)),
+                right,
+                (~right).astype(np.int64),
+                np.zeros(self._images, dtype=np.int64),
+            )
         depth = int(arguments.get("depth", 4))
         rng = np.random.default_rng((depth, len(base)))
         right = rng.random((self._seeds, self._images)) < self._accuracy[base][DEPTHS.index(depth)]
@@ -79,6 +88,9 @@ def test_it_is_supported_where_one_vit_block_solves_the_task_and_one_cnn_block_d
     found = judged()
     assert found.verdict == "supported"
     assert all(check.holds for check in found.checks)
+    told = {finding.name: finding.value for finding in found.findings}
+    assert told["one ViT block minus one CNN block, distant pair"] == pytest.approx(47, abs=3)
+    assert told["ViT of 1 block, learned positions"] == pytest.approx(50, abs=3)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -144,11 +146,16 @@ def test_without_a_lab_there_is_one_line_that_says_so(tmp_path: Path) -> None:
 
 
 def test_a_cpu_trains_as_many_small_models_at_once_as_it_has_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    def many(**changes: Any) -> int:
+        study = _study(Path("unused"), **changes)
+        plan = SimpleNamespace(study=study, hardware=lab.device_of(study))
+        return lab.at_once(plan, Path(), "")  # type: ignore[arg-type]
+
     monkeypatch.setattr(lab, "cpu_threads", lambda: 6)
-    assert lab.at_once(lab.device_of(_study(Path("unused")))) == 6
-    assert lab.at_once(lab.device_of(_study(Path("unused"), threads=4))) == 1
+    assert many() == 6
+    assert many(threads=4) == 1
     monkeypatch.setattr(lab, "cpu_threads", lambda: 64)
-    assert lab.at_once(lab.device_of(_study(Path("unused")))) == lab.MOST_AT_ONCE
+    assert many() == lab.MOST_AT_ONCE
 
 
 def test_judging_again_needs_no_torch(finished: Path) -> None:
