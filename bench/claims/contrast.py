@@ -86,8 +86,13 @@ class Contrast:
         return float(stdtrit(self.df, probability))
 
     def finding(self, name: str, *, unit: str = "points", control: bool = False) -> Finding:
-        """The contrast as a number with its interval, in points of accuracy unless another unit is given."""
+        """The contrast as a number with its interval, in points of accuracy unless another unit is given.
+
+        A part of something, `%`, has an interval within 0 and 100.
+        """
         low, high = self.interval()
+        if unit == "%":
+            low, high = max(0.0, low), min(1.0, high)
         scale = 100.0 if unit in ("points", "%") else 1.0
         return Finding(
             name=name,

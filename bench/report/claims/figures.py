@@ -23,8 +23,8 @@ BAND = "#e8eef5"
 """What lies behind a margin of equivalence."""
 _ACROSS = 4
 _DOT_HEIGHT, _MAP_HEIGHT = 0.34, 2.3
-_SINGLE = 0.5
-"""Width of a matrix that stands alone, as a part of the figure's."""
+_SINGLE, _SINGLE_WIDTH = 0.62, 6.2
+"""Width of a matrix that stands alone as a part of its figure's width, and that in inches."""
 _BANDS, _ASIDE = 3, 0.045
 """Up to so many curves of a panel have bands; the bars of more stand so many inches apart."""
 
@@ -181,7 +181,7 @@ def _maps(chart: Maps) -> Figure:
     single = len(chart.maps) == 1
     cell_height = 4.2 if single else _MAP_HEIGHT
     height = 0.65 + cell_height * down
-    figure = new_figure(WIDTH, height)
+    figure = new_figure(_SINGLE_WIDTH if single else WIDTH, height)
     values = np.concatenate([np.ravel(one.values) for one in chart.maps])
     low = float(np.floor(values.min() * 10) / 10)
     high = max(low + 0.1, float(np.ceil(values.max() * 10) / 10))
@@ -189,13 +189,13 @@ def _maps(chart: Maps) -> Figure:
     for k, one in enumerate(chart.maps):
         row, column = divmod(k, across)
         width = 0.86 / across
-        left = 0.08 if single else 0.035 + column * width
+        left = 0.1 if single else 0.035 + column * width
         bottom = (cell_height * (down - 1 - row) + (0.75 if single else 0.42)) / height
         size = (_SINGLE if single else width - 0.035, (cell_height - (1.15 if single else 0.75)) / height)
         axes = figure.add_axes((left, bottom, *size))
         image = _map(axes, one, low, high)
     assert image is not None
-    beside, foot, top = (_SINGLE + 0.1, 0.75, 1.05) if single else (0.915, 0.42, 1.15)
+    beside, foot, top = (_SINGLE + 0.16, 0.75, 1.05) if single else (0.915, 0.42, 0.73)
     bar = figure.add_axes((beside, foot / height, 0.016, (height - foot - top) / height))
     figure.colorbar(image, cax=bar).outline.set_visible(False)  # type: ignore[operator]
     bar.set_title(chart.scale, fontsize=8.5, fontweight="normal", loc="left" if single else "right", pad=8)
