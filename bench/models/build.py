@@ -115,7 +115,7 @@ def _describe(entry: Entry, model: nn.Module, provenance: str, asked: dict[str, 
     given = {k: v for k, v in rates.items() if k in accepted}
     return ModelInfo(
         name=entry.name,
-        builder=entry.builder,
+        builder=_built_as(entry),
         family=entry.family,
         paper=entry.paper,
         year=entry.year,
@@ -125,6 +125,13 @@ def _describe(entry: Entry, model: nn.Module, provenance: str, asked: dict[str, 
         recipe_diff=[f"takes no {k}" for k, v in rates.items() if v > 0 and k not in given] + strays(model, rates),
         geometry=_geometry(entry, model, asked["img_size"]),
     )
+
+
+def _built_as(entry: Entry) -> str:
+    """timm's name, with what the small geometry changed about it."""
+    if entry.small_px is None or not entry.arguments:
+        return entry.builder
+    return f"{entry.builder}[{','.join(f'{key}={value}' for key, value in entry.arguments)}]"
 
 
 def _geometry(entry: Entry, model: nn.Module, img_size: int) -> Geometry:

@@ -41,7 +41,7 @@ class ModelInfo(Frozen):
     name: str
     """The name on the board."""
     builder: str
-    """The timm architecture name that built it."""
+    """The timm architecture name that built it, with the arguments of the small geometry in brackets."""
     family: str
     """`CNN`, `ViT`, `Swin`, `Hybrid`, `RNN` or `other`."""
     paper: str = ""

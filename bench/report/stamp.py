@@ -130,7 +130,7 @@ def _protocol(board: Board) -> str:
         f"augmentation {p('augment')}",
         f"BatchNorm statistics from {p('bn_samples') or 'running averages, no'} images",
         f"training in {board.key.precision}, evaluation in fp32",
-        f"{p('img_size')} px",
+        f"{p('img_size')} px{', small geometry' if p('geometry') == 'small' else ''}",
         f"train sizes {sizes}",
         f"{'seed' if len(board.seeds) == 1 else 'seeds'} {', '.join(map(str, board.seeds))}",
     ]

@@ -33,7 +33,6 @@ from bench.training.fit import Loop
 from bench.training.recipe import make_optimizer
 
 CLASSES, IMAGES = 10, 512
-TURN_S, TURNS = 2.0, 7
 
 
 def made_up_images(img_size: int, device: torch.device) -> ImageData:
@@ -120,7 +119,7 @@ def wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def compare(ours: Callable[[int], None], bare: Callable[[int], None], images: int) -> str:
+def compare(ours: Callable[[int], None], bare: Callable[[int], None], images: int, turns: int, turn_s: float) -> str:
     """`bare img/s | our img/s | ours ÷ bare (95 % interval)` over turns in changing order."""
     times: dict[str, list[float]] = {"ours": [], "bare": []}
     runs = {"ours": ours, "bare": bare}
@@ -128,8 +127,8 @@ def compare(ours: Callable[[int], None], bare: Callable[[int], None], images: in
         run(2)
     start = time.perf_counter()
     bare(2)
-    count = max(2, round(TURN_S / ((time.perf_counter() - start) / 2)))
-    for turn in range(TURNS):
+    count = max(2, round(turn_s / ((time.perf_counter() - start) / 2)))
+    for turn in range(turns):
         for name in ("ours", "bare") if turn % 2 else ("bare", "ours"):
             start = time.perf_counter()
             runs[name](count)
@@ -141,7 +140,9 @@ def compare(ours: Callable[[int], None], bare: Callable[[int], None], images: in
     return f"{rates['bare']:,.1f} | {rates['ours']:,.1f} | {shown}"
 
 
-def rows(models: list[str], sizes: list[int], batch: int, hardware: Hardware, parts: list[str]) -> Iterator[str]:
+def rows(
+    models: list[str], sizes: list[int], batch: int, hardware: Hardware, parts: list[str], turns: int, turn_s: float
+) -> Iterator[str]:
     """The table's lines, as they are measured."""
     device = torch.device(hardware.device)
     yield "| model | px | | floor img/s | ours img/s | ours ÷ floor (95 %) |"
@@ -153,11 +154,15 @@ def rows(models: list[str], sizes: list[int], batch: int, hardware: Hardware, pa
             model = build(name, num_classes=CLASSES, img_size=img_size)[0].to(device)
             model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             if "training" in parts:
-                found = compare(loop(model, data, protocol, hardware), floor(model, batch, img_size, hardware), batch)
+                found = compare(
+                    loop(model, data, protocol, hardware), floor(model, batch, img_size, hardware), batch, turns, turn_s
+                )
                 yield f"| {name} | {img_size} | training | {found} |"
             if "evaluation" in parts:
                 model.zero_grad(set_to_none=True)
-                found = compare(evaluation(model, data), bare_evaluation(model, img_size, device), EVAL_BATCH_SIZE)
+                found = compare(
+                    evaluation(model, data), bare_evaluation(model, img_size, device), EVAL_BATCH_SIZE, turns, turn_s
+                )
                 yield f"| {name} | {img_size} | evaluation | {found} |"
             del model
             gc.collect()
@@ -169,6 +174,8 @@ if __name__ == "__main__":
     parser.add_argument("--sizes", default="32,64,224", help="Image sizes in pixels.")
     parser.add_argument("--batch", type=int, default=32, help="Images of a training step.")
     parser.add_argument("--parts", default="training,evaluation")
+    parser.add_argument("--turns", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=2.0, help="Length of a turn.")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="auto", choices=("auto", "fp32", "bf16"))
     asked = parser.parse_args()
@@ -177,6 +184,6 @@ if __name__ == "__main__":
     torch.set_num_threads(found_hardware.threads)
     for line in rows(
         asked.models.split(","), [int(px) for px in asked.sizes.split(",")], asked.batch, found_hardware,
-        asked.parts.split(","),
+        asked.parts.split(","), asked.turns, asked.seconds,
     ):  # fmt: skip
         print(line, flush=True)

@@ -53,6 +53,8 @@ def test_every_family_has_the_same_finest_grid_and_no_map_below_2x2(name: str, i
     assert max(sides) == img_size // 4
     assert min(sides) >= 2
     assert not any("finest grid" in reason for reason in info.geometry.degenerate)
+    assert info.builder.startswith(resolve(name).builder)
+    assert ("[patch_size=4]" in info.builder) == (name in ("vit_b16", "deit_s"))
     windows = {stage.window for stage in info.geometry.stages if stage.window}
     assert windows <= {4, 2}
     assert all(stage.keys is None or stage.keys >= 4 for stage in info.geometry.stages)

@@ -326,3 +326,15 @@ def test_the_printed_table_fits_a_terminal_and_holds_no_colours(tmp_path: Path, 
     assert max(map(len, text.splitlines())) <= WIDTH
     for row in board.rows:
         assert row.name in text
+
+
+def test_the_stamp_names_the_small_geometry_and_a_shared_device(tmp_path: Path) -> None:
+    plain = _page(_board(tmp_path / "plain"))
+    assert "32 px" in plain
+    assert "small geometry" not in plain
+    assert "side by side" not in plain
+    shared = ENVIRONMENT.model_copy(update={"cells_per_device": 3})
+    small = replace(PRESETS["quick"], geometry="small")
+    page = _page(_board(tmp_path / "small", models=(Fake("vit_b4@32"),), protocol=small, environment=shared))
+    assert "32 px, small geometry" in page
+    assert "up to 3 models trained side by side: train img/s are those of a shared device" in page
