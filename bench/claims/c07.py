@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 
-from bench.claims.arms import DISTANT, RESNET, SAME, TEXTURE, VIT, every_size, on
+from bench.claims.arms import DISTANT, RESNET, SAME, TEXTURE, VIT, every_size, on, variant
 from bench.claims.chart import Lines
 from bench.claims.claim import Claim, Finding, Judgement, Missing
+from bench.claims.contrast import accuracy
 from bench.claims.evidence import Evidence
 from bench.claims.learning import Needed, curves, needed, series
 from bench.claims.rules import Ruling, all_of
@@ -15,6 +17,8 @@ LEVEL = 0.9
 """The accuracy to reach."""
 TASKS = {DISTANT: ("ViT", "distant pair"), SAME: ("ViT", "same or different"), TEXTURE: ("CNN", "local texture")}
 """Who is expected to need fewer images, and the task in words."""
+FIXED = on(variant(VIT, "pos_embed=sincos2d"), DISTANT)
+"""The control: the same ViT with fixed positions, whose learning does not begin with telling places apart."""
 
 
 def _ruling(found: Needed, expected: str) -> Ruling:
@@ -37,6 +41,9 @@ def _judge(evidence: Evidence) -> Judgement:
         rulings.append(_ruling(found, expected))
         smallest = int(vit.sizes[0])
         told.append(f"{words}: ViT {_count(found.first, smallest)}, CNN {_count(found.second, smallest)}")
+    with contextlib.suppress(Missing):
+        fixed = accuracy(evidence, FIXED)
+        findings.append(fixed.finding("ViT with fixed positions, distant pair, all images", unit="%", control=True))
     if not rulings:
         raise Missing(f"neither model reaches {LEVEL:.0%} on any task within this budget")
     ruling = all_of(rulings)
@@ -100,12 +107,13 @@ CLAIM = Claim(
     "shapes, must be compared, and a CNN fewer where a local texture decides.",
     kind="M",
     models="vit_mini and resnet_mini, matched in grid, parameters and MACs",
-    controls="the local-texture task, on which the order should turn round",
+    controls="the local-texture task, on which the order should turn round; a ViT with fixed sin-cos positions on the "
+    "distant pair",
     statistics="images needed, linear in ln n between train sizes, with joint bootstrap intervals; nothing "
     "extrapolated",
     rule="supported if the expected model needs fewer images on all three tasks beyond doubt; refuted if the other one "
     "does on any; inconclusive otherwise; not testable where neither gets there on any task",
     judge=_judge,
-    arms=tuple(every_size(on(arm, task)) for task in TASKS for arm in (VIT, RESNET)),
+    arms=(*(every_size(on(arm, task)) for task in TASKS for arm in (VIT, RESNET)), FIXED),
     sources=("Fleuret et al. 2011 (same or different)",),
 )

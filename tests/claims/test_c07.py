@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bench.claims.arms import DISTANT, RESNET, SAME, TEXTURE, VIT
-from bench.claims.c07 import CLAIM, LEVEL, TASKS
+from bench.claims.c07 import CLAIM, FIXED, LEVEL, TASKS
 from bench.claims.chart import Lines
 from bench.claims.claim import Arm, Finding, Judgement, Missing
 from bench.claims.evidence import Seen
@@ -32,7 +32,7 @@ class Planted:
 
     def seen(self, arm: Arm, size: int | None = None) -> Seen:
         size = SIZES[-1] if size is None else size
-        accuracy = self.truth[arm.task][arm.model == RESNET.model][SIZES.index(size)]
+        accuracy = self.truth[arm.task][arm.model == RESNET.model][SIZES.index(size)] if arm != FIXED else 0.93
         rng = np.random.default_rng((size, len(arm.model), len(arm.task)))
         right = rng.random((3, 400)) < accuracy
         label = np.zeros(400, dtype=np.int64)
@@ -105,10 +105,17 @@ def test_without_any_solved_task_there_is_nothing_to_judge() -> None:
         judged(distant=(NEVER, NEVER), same=(NEVER, NEVER), texture=(NEVER, NEVER))
 
 
-def test_it_asks_for_both_models_at_every_size_of_every_task() -> None:
-    assert {(arm.model, arm.task, arm.sizes) for arm in CLAIM.arms} == {
+def test_it_asks_for_both_models_at_every_size_of_every_task_and_for_the_control() -> None:
+    assert {(arm.model, arm.task, arm.sizes) for arm in CLAIM.arms if arm != FIXED} == {
         (arm.model, task, "all") for arm in (VIT, RESNET) for task in TASKS
     }
+    assert FIXED in CLAIM.arms
+
+
+def test_a_vit_with_fixed_positions_stands_beside_it_as_a_control() -> None:
+    (control,) = (f for f in judged(distant=(NEVER, EARLY)).findings if f.control)
+    assert control.value == pytest.approx(93, abs=2)
+    assert "fixed positions" in control.name
 
 
 def test_the_chart_has_a_panel_for_each_task_with_both_models_and_the_level() -> None:
