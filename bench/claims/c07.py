@@ -41,9 +41,11 @@ def _judge(evidence: Evidence) -> Judgement:
         rulings.append(_ruling(found, expected))
         smallest = int(vit.sizes[0])
         told.append(f"{words}: ViT {_count(found.first, smallest)}, CNN {_count(found.second, smallest)}")
+    beside = ""
     with contextlib.suppress(Missing):
         fixed = accuracy(evidence, FIXED)
         findings.append(fixed.finding("ViT with fixed positions, distant pair, all images", unit="%", control=True))
+        beside = f" With fixed positions the ViT is right for {fixed.estimate:.1%} of the distant pair."
     if not rulings:
         raise Missing(f"neither model reaches {LEVEL:.0%} on any task within this budget")
     ruling = all_of(rulings)
@@ -53,7 +55,7 @@ def _judge(evidence: Evidence) -> Judgement:
     unreached = f"; neither gets there on {', '.join(open_tasks)}" if open_tasks else ""
     return Judgement(
         verdict,
-        reason=f"Images needed for {LEVEL:.0%}: {'; '.join(told)}{unreached}.",
+        reason=f"Images needed for {LEVEL:.0%}: {'; '.join(told)}{unreached}.{beside}",
         meaning="What a model can express and how many images and steps it takes to learn it are two questions; this "
         "run measures the second, under one budget for both. The notes should have named the relation and the budget.",
         findings=tuple(findings),

@@ -113,7 +113,9 @@ def test_it_asks_for_both_models_at_every_size_of_every_task_and_for_the_control
 
 
 def test_a_vit_with_fixed_positions_stands_beside_it_as_a_control() -> None:
-    (control,) = (f for f in judged(distant=(NEVER, EARLY)).findings if f.control)
+    found = judged(distant=(NEVER, EARLY))
+    assert "With fixed positions the ViT is right for 9" in found.reason
+    (control,) = (f for f in found.findings if f.control)
     assert control.value == pytest.approx(93, abs=2)
     assert "fixed positions" in control.name
 
