@@ -113,10 +113,10 @@ def resident_mib(count: int) -> float:
     from bench.data.batches import load
     from bench.data.cache import content_folder
 
-    info = DATA.model_copy(update={"cached_px": 32, "channels": 3})
+    info = DATA.model_copy(update={"cached_px": 32, "channels": 3, "mean": [0.5] * 3, "std": [0.25] * 3})
     with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / info.fingerprint[:32]).mkdir()
         content = content_folder(info, Path(folder))
-        content.mkdir(parents=True)
         for split, n in (("train", count), ("test", 100)):
             np.save(content / f"{split}_images.npy", np.full((n, 32, 32, 3), 7, np.uint8))
             np.save(content / f"{split}_labels.npy", np.zeros(n, np.int64))
