@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from bench.errors import UsageError, did_you_mean
-from bench.models.small import BELOW_PX, CELL_PX, LOWEST_PX
+from bench.models.small import has_small
 from bench.protocol import PRESETS, Protocol, claims_protocol
 from bench.study import COST_ONLY_PX, GATE_MODELS, Study
 
@@ -276,7 +276,7 @@ class _Early:
     gates: bool
     named_models: bool
     published: bool
-    """Whether images are too large for the small geometry, or weights are asked for that do not fit it."""
+    """Whether images have no small geometry, or weights are asked for that do not fit it."""
 
 
 def _early(argv: list[str]) -> _Early:
@@ -313,14 +313,14 @@ def _early(argv: list[str]) -> _Early:
         named_models=known.models is not None or "models" in in_file,
         published=known.pretrained
         or in_file.get("pretrained") is True
-        or _large(known.img_size or in_file.get("img_size")),
+        or _not_small(known.img_size or in_file.get("img_size")),
     )
 
 
-def _large(img_size: object) -> bool:
-    """Whether images of this size, as it was written, have no small geometry."""
+def _not_small(img_size: object) -> bool:
+    """Whether images of this size, as it was written, have no small geometry; False where it is no number."""
     text = str(img_size)
-    return text.isdigit() and (int(text) >= BELOW_PX or int(text) < LOWEST_PX or int(text) % CELL_PX != 0)
+    return text.isdigit() and not has_small(int(text))
 
 
 def _read_config(path: Path) -> dict[str, Any]:

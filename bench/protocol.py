@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 from bench.errors import UsageError, did_you_mean
-from bench.models.small import BELOW_PX, CELL_PX, LOWEST_PX
+from bench.models.small import BELOW_PX, CELL_PX, LOWEST_PX, has_small
 
 PresetName = Literal["smoke", "quick", "standard", "imagenet", "gate"]
 AugmentName = Literal["none", "light", "heavy"]
@@ -135,7 +135,7 @@ def _validate(p: Protocol) -> None:
     rules: list[tuple[bool, str]] = [
         (8 <= p.img_size <= 4096, f"--img-size must be between 8 and 4096 pixels, not {p.img_size}"),
         (
-            p.geometry == "canonical" or (LOWEST_PX <= p.img_size < BELOW_PX and p.img_size % CELL_PX == 0),
+            p.geometry == "canonical" or has_small(p.img_size),
             f"--geometry small is for images of {LOWEST_PX} to {BELOW_PX - CELL_PX} pixels in steps of {CELL_PX}, "
             f"not {p.img_size}: give --geometry canonical or another --img-size",
         ),

@@ -19,7 +19,7 @@ SOLVED = 0.9
 MODELS = {"ViT": variant(VIT, "pos_embed=sincos2d"), "CNN": RESNET}
 """What the sweep takes: the ViT's positions are fixed, since small learned ones take many times the steps to be told
 apart on a task that is about places; the control has those."""
-FROM_SCRATCH = on(variant(VIT, "depth=1"), DISTANT)
+LEARNED = on(variant(VIT, "depth=1"), DISTANT)
 """The one-block ViT whose positions are learned."""
 SUPPORTS = {"ViT": Look("gradient_support", "vit_mini"), "CNN": Look("gradient_support", "resnet_mini[depth=8]")}
 SHALLOW = Look("gradient_support", "resnet_mini[depth=1]")
@@ -62,9 +62,7 @@ def _judge(evidence: Evidence) -> Judgement:
         for family, column in sweep.items()
         for depth, found in column.items()
     ]
-    findings.append(
-        accuracy(evidence, FROM_SCRATCH).finding("ViT of 1 block, learned positions", unit="%", control=True)
-    )
+    findings.append(accuracy(evidence, LEARNED).finding("ViT of 1 block, learned positions", unit="%", control=True))
     findings.append(Finding("a centre unit of the one-block CNN sees", reached, unit="px"))
     for (family, trained), look in FIELDS.items():
         with contextlib.suppress(Missing):
@@ -146,7 +144,7 @@ CLAIM = Claim(
     f"distant pair; else supported if the one-block ViT is above {SOLVED:.0%} and the one-block CNN below it beyond "
     "doubt, refuted if either is surely on the other side, inconclusive otherwise",
     judge=_judge,
-    arms=(*(_deep(arm, depth) for arm in MODELS.values() for depth in DEPTHS), FROM_SCRATCH),
+    arms=(*(_deep(arm, depth) for arm in MODELS.values() for depth in DEPTHS), LEARNED),
     looks=(*SUPPORTS.values(), SHALLOW, *FIELDS.values()),
     sources=("Luo et al. 2016, Understanding the effective receptive field",),
 )

@@ -36,7 +36,7 @@ class Packing:
 
     @property
     def words(self) -> str:
-        """`2 models at a time: 1,200 img/s in all, 1: 900`; empty where nothing was measured."""
+        """`2 at a time: 1,200 img/s in all (1: 900)`; empty where nothing was measured."""
         if not self.measured:
             return ""
         total = dict(self.measured)
@@ -116,17 +116,12 @@ def _side_by_side(plan: Plan, models: Sequence[str], cache_dir: Path, command: s
             return [future.result() for future in asked]
 
 
-def told(packing: Packing) -> None:
-    """Say what was chosen, where there was something to choose."""
-    if packing.words:
-        log.info("models side by side: %s", packing.words)
-
-
 def try_to_pack(plan: Plan, cache_dir: Path, command: str) -> int:
     """`pack`, in one number; one model at a time where measuring fails, since its cells will say why."""
     try:
         packing = pack(plan, cache_dir, command)
     except (UsageError, WorkerDied, WorkFailed):
         return 1
-    told(packing)
+    if packing.words:
+        log.info("models side by side: %s", packing.words)
     return packing.cells

@@ -42,6 +42,11 @@ def small_name(name: str, img_size: int) -> str:
     return f"{patched}@{img_size}"
 
 
+def has_small(img_size: int) -> bool:
+    """Whether images of this side have a small geometry: whole cells, and not the size that models were made for."""
+    return LOWEST_PX <= img_size < BELOW_PX and img_size % CELL_PX == 0
+
+
 def split_small(name: str) -> tuple[str, int] | None:
     """`vit_b4@32` → (`vit_b4`, 32); None for a name of no small geometry."""
     found = re.fullmatch(r"(.+)@(\d+)", name)

@@ -139,25 +139,16 @@ PARTS: dict[str, Callable[[], Iterator[tuple[str, float, float]]]] = {
 def _step_s(name: str, side: int, images: int) -> float:
     """Median seconds of a training step over about a second."""
     import torch
-    from torch.nn.functional import cross_entropy
 
-    from bench.models.build import build
-    from bench.training.recipe import make_optimizer, step_clipped
+    from tests.benchmarks.steps import make_model, training_step
 
     hardware = detect("cpu", "auto")
     torch.set_num_threads(hardware.threads)
-    model = build(name, num_classes=10, img_size=side)[0].to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-    optimizer = make_optimizer(model, 0.05)
-    shown = torch.randn(images, 3, side, side).contiguous(memory_format=torch.channels_last)
-    targets = torch.arange(images) % 10
+    step = training_step(make_model(name, side), hardware.precision, px=side, batch=images)
     taken: list[float] = []
     while len(taken) < 4 or (sum(taken) < 1.5 and len(taken) < 40):
         start = time.perf_counter()
-        optimizer.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", torch.bfloat16, enabled=hardware.precision == "bf16"):
-            loss = cross_entropy(model(shown).float(), targets)
-        loss.backward()  # type: ignore[no-untyped-call]
-        step_clipped(optimizer, 1.0, 1e-4)
+        step()
         taken.append(time.perf_counter() - start)
     return float(np.median(taken[2:]))
 

@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 from bench.measure.macs import count_macs
 from bench.models.build import build
 from bench.protocol import Protocol
-from bench.training.recipe import make_optimizer
+from bench.training.recipe import make_optimizer, step_clipped
 
 MODELS = ("test_resnet", "test_vit", "resnet18", "deit_ti")
 """The smallest CNN and ViT of timm, and the smallest of this project's own names."""
@@ -22,9 +22,9 @@ PX, CLASSES, BATCH = 32, 10, 32
 PROTOCOL = Protocol()
 
 
-def make_model(name: str) -> nn.Module:
+def make_model(name: str, px: int = PX) -> nn.Module:
     """A model as studies train it: channels last."""
-    model, _ = build(name, num_classes=CLASSES, img_size=PX)
+    model, _ = build(name, num_classes=CLASSES, img_size=px)
     return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
@@ -56,24 +56,21 @@ def inference_step(model: nn.Module) -> Callable[[], None]:
     return step
 
 
-def training_step(model: nn.Module, precision: str = "fp32") -> Callable[[], None]:
+def training_step(model: nn.Module, precision: str = "fp32", *, px: int = PX, batch: int = BATCH) -> Callable[[], None]:
     """Forward, backward, clipping and optimiser step on one batch: all of a training step but its data and schedule."""
     optimizer = make_optimizer(model.train(), PROTOCOL.weight_decay)
-    for group in optimizer.param_groups:
-        group["lr"] = PROTOCOL.lr
-    images, targets = _images(), torch.arange(BATCH) % CLASSES
+    images, targets = _images(px, batch), torch.arange(batch) % CLASSES
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
             logits = model(images)
         cross_entropy(logits.float(), targets, label_smoothing=PROTOCOL.smoothing).backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(model.parameters(), PROTOCOL.clip_grad)
-        optimizer.step()
+        step_clipped(optimizer, PROTOCOL.clip_grad, PROTOCOL.lr)
 
     return step
 
 
-def _images() -> torch.Tensor:
+def _images(px: int = PX, batch: int = BATCH) -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
-    return torch.randn(BATCH, 3, PX, PX, generator=generator).contiguous(memory_format=torch.channels_last)
+    return torch.randn(batch, 3, px, px, generator=generator).contiguous(memory_format=torch.channels_last)
