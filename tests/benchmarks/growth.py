@@ -25,20 +25,20 @@ from unittest import mock
 
 import numpy as np
 
-from bench.measure.hardware import Hardware, detect
+from bench.measure.hardware import detect
 from bench.protocol import PRESETS, Protocol
 from bench.report.drawing import End, log_y, names_at_the_right, tick_text
 from bench.report.style import GREY, files_of, new_figure, nth_look, styled
-from bench.store import RECORD, Store, load_records
+from bench.store import Store, load_records
 from bench.study import Study, make_plan
 from tests.benchmarks.board_scale import made_up_models
-from tests.samples import DATA, ENVIRONMENT, make_run, make_study
+from tests.benchmarks.finished import CPU, finished_study
+from tests.samples import DATA, make_study
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MODELS = ("resnet18", "deit_ti")
-CPU = Hardware(ENVIRONMENT.device, ENVIRONMENT.hardware, ENVIRONMENT.threads, ENVIRONMENT.precision, 1 << 30)
 Points = dict[float, float]
 PANELS: dict[str, tuple[str, str]] = {
     "batch": ("images in a training step", "ms per step"),
@@ -161,12 +161,7 @@ def _finished(output: Path, count: int) -> Study:
         seeds=tuple(range(count // sizes)),
         lr_trials=1,
     )
-    study = Study(models=("resnet18",), protocol=protocol, output=output)
-    for job in make_plan(study, DATA, CPU, Store(output)).jobs:
-        if job.cell is not None:
-            job.folder.mkdir(parents=True)
-            (job.folder / RECORD).write_text(make_run(cell=job.cell, protocol=protocol.to_dict()).model_dump_json())
-    return study
+    return finished_study(output, protocol, ("resnet18",))
 
 
 def _seconds(call: Callable[[], object], times: int = 3) -> float:

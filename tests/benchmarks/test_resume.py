@@ -9,27 +9,20 @@ from typing import Any
 
 import pytest
 
-from bench.measure.hardware import Hardware
 from bench.protocol import Protocol
-from bench.store import RECORD, Store, load_records
+from bench.store import Store, load_records
 from bench.study import Study, make_plan
-from tests.samples import DATA, ENVIRONMENT, make_run
+from tests.benchmarks.finished import CPU, finished_study
+from tests.samples import DATA
 
-CPU = Hardware(ENVIRONMENT.device, ENVIRONMENT.hardware, ENVIRONMENT.threads, ENVIRONMENT.precision, 1 << 30)
 RUNS = 2000
 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    """A finished study of 4 models × 5 sizes × 100 seeds, written without waiting for the disk."""
+    """A finished study of 4 models × 5 sizes × 100 seeds."""
     protocol = Protocol(train_sizes=(0.1, 0.2, 0.3, 0.5, 1.0), seeds=tuple(range(100)), lr_trials=1)
-    study = Study(protocol=protocol, output=tmp_path_factory.mktemp("study"))
-    for job in make_plan(study, DATA, CPU, Store(study.output)).jobs:
-        if job.cell is not None:
-            job.folder.mkdir(parents=True)
-            record = make_run(cell=job.cell, protocol=protocol.to_dict())
-            (job.folder / RECORD).write_text(record.model_dump_json(indent=1) + "\n")
-    return study
+    return finished_study(tmp_path_factory.mktemp("study"), protocol)
 
 
 def test_resume_scan_of_2000_records(study: Study, benchmark: Any) -> None:
