@@ -16,6 +16,8 @@ from bench.models.info import ModelInfo as ModelInfo
 from bench.models.info import Stage as Stage
 from bench.values import Frozen
 
+StepKind = Literal["eager", "graph", "compiled"]
+
 SCHEMA_VERSION = 1
 """Version of all kinds of record; a record of another version is named and left out of a board."""
 
@@ -131,6 +133,10 @@ class TrainMetrics(Frozen):
     """Wall time of the cell in seconds, building the model included."""
     memory_format: str = "channels_last"
     """Layout of images and weights in memory."""
+    step: StepKind = "eager"
+    """How steps were launched: operation by operation, as one CUDA graph, or as one of compiled code."""
+    setup_s: float = 0.0
+    """Wall time of recording and compiling the step in seconds, in the run before which it was done."""
     bn_samples: int = 0
     """Training images over which BatchNorm statistics were re-estimated; 0 for a model without BatchNorm."""
     peak_bytes: int | None = None

@@ -14,6 +14,7 @@ from torch import Generator, Tensor
 from torch.nn.functional import one_hot
 
 from bench.data.randaugment import rand_augment
+from bench.data.transfer import onto
 
 CROP_FRACTION = 1 / 8
 """Largest shift of pad-and-crop, as a part of the image's side (4 pixels of 32, the usual choice for CIFAR)."""
@@ -61,7 +62,7 @@ def crop_and_flip(images: Tensor, generator: Generator, *, flip: bool) -> Tensor
     if flip:
         mirrored = torch.rand(batch, 1, generator=generator) < 0.5
         columns = torch.where(mirrored, columns.flip(1), columns)
-    rows, columns = rows.to(images.device), columns.to(images.device)
+    rows, columns = onto(images.device, rows), onto(images.device, columns)
     which = torch.arange(batch, device=images.device)
     return images[which[:, None, None], rows[:, :, None], columns[:, None, :]]
 
@@ -88,8 +89,8 @@ def mix(images: Tensor, labels: Tensor, classes: int, generator: Generator) -> t
     box = _rectangles(centre, (1 - weight).sqrt(), (1 - weight).sqrt(), height, width)
     kept_by_cut = 1 - box.float().mean((1, 2))
     weight = torch.where(cut, kept_by_cut, torch.where(mixed, weight, torch.ones(())))
-    share = torch.where(cut[:, None, None], (~box).float(), weight[:, None, None])[:, None].to(images.device)
-    other, own = partner.to(images.device), weight.to(images.device)[:, None]
+    share = torch.where(cut[:, None, None], (~box).float(), weight[:, None, None])[:, None]
+    share, other, own = (onto(images.device, values) for values in (share, partner, weight[:, None]))
     soft = one_hot(labels, classes).float()
     return torch.lerp(images[other], images, share), torch.lerp(soft[other], soft, own)
 
@@ -103,7 +104,7 @@ def erase(images: Tensor, generator: Generator) -> Tensor:
     stretch = (log_ratio / 2).exp()
     centre = torch.rand(2, batch, generator=generator)
     box = _rectangles(centre, area.sqrt() * stretch, area.sqrt() / stretch, height, width)
-    hidden = (box & chosen[:, None, None])[:, None].to(images.device)
+    hidden = onto(images.device, (box & chosen[:, None, None])[:, None])
     return images.masked_fill(hidden, 0.0)
 
 

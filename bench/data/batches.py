@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from copy import copy
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -21,7 +21,10 @@ from bench.data.decode import usable_cpus
 from bench.data.info import DataInfo
 from bench.data.interventions import parse_intervention, pixel_map
 from bench.data.stream import Stream
+from bench.data.transfer import onto
 from bench.errors import UsageError
+
+Numbers = TypeVar("Numbers", NDArray[np.int64], Tensor)
 
 RESIDENT_PART = 0.4
 """Largest part of the device's memory that decoded images may take."""
@@ -36,6 +39,9 @@ class Pictures(Protocol):
 
     def walk(self, batches: Iterable[NDArray[np.int64]]) -> Iterator[Tensor]:
         """uint8 [b, px, px, channels] on the device for each batch of indices."""
+
+    def walk_once(self, indices: NDArray[np.int64], batch_size: int) -> Iterator[Tensor]:
+        """The same for consecutive parts of `indices`, all known beforehand."""
 
 
 class ImageData:
@@ -71,10 +77,10 @@ class ImageData:
 
         Images float32 [b, 3, img_size, img_size], normalised by the train split's moments; labels int64 [b].
         """
-        batches = partial(in_order, indices, batch_size)
-        for part, pixels in zip(batches(), self._splits[split].walk(batches()), strict=True):
-            images = self._shown(self._normalise(resize(pixels, self.img_size)))
-            yield images, self._targets[split][torch.from_numpy(part).to(self.device)]
+        labels = self._targets[split][onto(self.device, torch.from_numpy(indices))]
+        batches = self._splits[split].walk_once(indices, batch_size)
+        for part, pixels in zip(in_order(labels, batch_size), batches, strict=True):
+            yield self._shown(self._normalise(resize(pixels, self.img_size))), part
 
     def train_batches(
         self, indices: NDArray[np.int64], *, steps: int, batch_size: int, seed: int, augment: str
@@ -89,7 +95,7 @@ class ImageData:
         batches = partial(epochs, indices, steps, batch_size, seed)
         for part, pixels in zip(batches(), self._splits["train"].walk(batches()), strict=True):
             images = self._normalise(recipe.on_pixels(resize(pixels, self.img_size), generator))
-            targets = self._targets["train"][torch.from_numpy(part).to(self.device)]
+            targets = self._targets["train"][onto(self.device, torch.from_numpy(part))]
             images, targets = recipe.on_normalised(images, targets, generator)
             yield self._shown(images), targets
 
@@ -140,7 +146,12 @@ class Resident:
     def walk(self, batches: Iterable[NDArray[np.int64]]) -> Iterator[Tensor]:
         """uint8 [b, px, px, channels] on the device for each batch of indices."""
         for part in batches:
-            index = torch.from_numpy(part).to(self.images.device)
+            index = onto(self.images.device, torch.from_numpy(part))
+            yield self.images[index].to(self.device, non_blocking=True)
+
+    def walk_once(self, indices: NDArray[np.int64], batch_size: int) -> Iterator[Tensor]:
+        """The same for consecutive parts of `indices`, which go to the device together."""
+        for index in in_order(onto(self.images.device, torch.from_numpy(indices)), batch_size):
             yield self.images[index].to(self.device, non_blocking=True)
 
 
@@ -166,6 +177,10 @@ class Streamed:
         for pixels in loader:
             yield pixels.to(self.device, non_blocking=True)
 
+    def walk_once(self, indices: NDArray[np.int64], batch_size: int) -> Iterator[Tensor]:
+        """The same for consecutive parts of `indices`."""
+        return self.walk(in_order(indices, batch_size))
+
 
 def resize(pixels: Tensor, img_size: int) -> Tensor:
     """uint8 [n, px, px, c] → uint8 [n, img_size, img_size, c], bicubic with antialiasing; unchanged if it fits."""
@@ -176,8 +191,8 @@ def resize(pixels: Tensor, img_size: int) -> Tensor:
     return wide.round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
 
 
-def in_order(indices: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.int64]]:
-    """Consecutive parts of `indices`, each of `batch_size` but for the last one."""
+def in_order(indices: Numbers, batch_size: int) -> Iterator[Numbers]:
+    """Consecutive parts of an array or tensor, each of `batch_size` but for the last one."""
     for start in range(0, len(indices), batch_size):
         yield indices[start : start + batch_size]
 

@@ -14,6 +14,8 @@ import torch
 from torch import Generator, Tensor
 from torch.nn.functional import affine_grid, avg_pool2d, grid_sample
 
+from bench.data.transfer import onto
+
 ROUNDS = 2
 """Operations per image (N of the paper)."""
 MAGNITUDE = 9 / 30
@@ -59,7 +61,7 @@ def apply(pixels: Tensor, drawn: Tensor, signs: Tensor) -> Tensor:
         first = OPERATIONS.index(names[0])
         chosen = ((drawn >= first) & (drawn < first + len(names))).nonzero().squeeze(1)
         if len(chosen):
-            there = chosen.to(pixels.device)
+            there = onto(pixels.device, chosen)
             out[there] = work(pixels[there], drawn[chosen] - first, signs[chosen])
     return out
 
@@ -77,7 +79,7 @@ def _geometric(x: Tensor, drawn: Tensor, signs: Tensor) -> Tensor:
     moved[GEOMETRIC.index("translate_x"), 0, 2] = shift
     moved[GEOMETRIC.index("translate_y"), 1, 2] = shift
     from_output = kept[drawn] + signs[:, None, None] * moved[drawn]
-    grid = affine_grid(from_output.to(x.device), list(x.shape), align_corners=False)
+    grid = affine_grid(onto(x.device, from_output), list(x.shape), align_corners=False)
     return _to_bytes(grid_sample(x.float(), grid, align_corners=False).round_())
 
 
@@ -87,8 +89,8 @@ def _by_table(x: Tensor, drawn: Tensor, signs: Tensor) -> Tensor:
     for k, name in enumerate(TABLE):
         chosen = (drawn == k).nonzero().squeeze(1)
         if len(chosen):
-            factors = (1 + ENHANCE * signs[chosen]).to(x.device).view(-1, 1, 1)
-            there = chosen.to(x.device)
+            factors = onto(x.device, 1 + ENHANCE * signs[chosen]).view(-1, 1, 1)
+            there = onto(x.device, chosen)
             tables[there] = _to_bytes(_TABLES[name](x[there], factors))
     return tables.gather(2, x.flatten(2).long()).view_as(x)
 
@@ -155,7 +157,7 @@ def _sharpness(x: Tensor, drawn: Tensor, signs: Tensor) -> Tensor:
 
 
 def _blend(base: Tensor, pixels: Tensor, signs: Tensor) -> Tensor:
-    factors = (1 + ENHANCE * signs).to(pixels.device).view(-1, 1, 1, 1)
+    factors = onto(pixels.device, 1 + ENHANCE * signs).view(-1, 1, 1, 1)
     return _to_bytes(base + factors * (pixels - base))
 
 

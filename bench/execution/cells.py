@@ -35,6 +35,7 @@ from bench.store import Store, StoreError, cell_id
 from bench.training.evaluate import predict
 from bench.training.fit import Fit, fit, training_rate
 from bench.training.metrics import evaluate_logits
+from bench.training.step import Engine
 from bench.values import now
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ class Site:
     """Goes into every record."""
     root: Path
     """Output folder."""
+    images_left: int = 0
+    """Training images that this worker's model has to see in all."""
     checkpoint: Path | None = None
     """File with the initial weights of this worker's model."""
     plugins: tuple[str, ...] = ()
@@ -95,6 +98,7 @@ class Bench:
     _info: ModelInfo | None = None
     _unfit: CheckpointError | None = None
     _splits: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+    _engine: Engine | None = None
 
     def run_cell(self, cell: CellSpec, lr: float, trials: list[TrialResult], keep_weights: bool = False) -> RunRecord:
         """Train and evaluate one cell, write its record (weights first, if kept) and return it. Raises StoreError."""
@@ -104,6 +108,7 @@ class Bench:
             raise
         except Exception as error:
             record, predictions = failed_run(self.site, cell, failure(error), trials), None
+            self.engine.forget()
             give_back_memory(self.device)
         Store(self.site.root).write_run(record, predictions)
         return record
@@ -117,8 +122,7 @@ class Bench:
             self.data,
             train_idx,
             protocol=self.site.protocol,
-            precision=self.site.hardware.precision,
-            device=self.device,
+            engine=self.engine,
             seconds=seconds,
         )
 
@@ -137,6 +141,13 @@ class Bench:
         import torch
 
         return torch.device(self.site.hardware.device)
+
+    @property
+    def engine(self) -> Engine:
+        """What makes the steps of all trainings of this worker."""
+        if self._engine is None:
+            self._engine = Engine(self.site.hardware.precision, self.device, self.site.images_left)
+        return self._engine
 
     @property
     def data(self) -> ImageData:
@@ -206,8 +217,7 @@ class Bench:
             protocol=self.site.protocol,
             lr=lr,
             seed=cell.seed,
-            precision=self.site.hardware.precision,
-            device=self.device,
+            engine=self.engine,
             on_step=self.on_images,
         )
         return _Trained(key, model, info, result, built)
@@ -292,7 +302,9 @@ def train_metrics(trained: _Trained, protocol: Protocol, size: int, test_s: floa
         throughput_img_per_s=result.throughput_img_per_s,
         train_s=result.train_s,
         eval_s=result.eval_s + test_s,
-        total_s=trained.build_s + result.train_s + result.eval_s + test_s,
+        total_s=trained.build_s + result.setup_s + result.train_s + result.eval_s + test_s,
+        step=result.step,
+        setup_s=result.setup_s,
         bn_samples=result.bn_samples,
         peak_bytes=peak_bytes,
     )

@@ -186,6 +186,7 @@ class Launcher:
             hardware=plan.hardware,
             environment=environment(plan.hardware, command).model_copy(update={"cells_per_device": at_once}),
             root=plan.study.output,
+            images_left=sum(plan.images(job) for job in plan.of(model) if not job.done),
             checkpoint=plan.study.checkpoints().get(model),
             plugins=plan.study.plugins,
         )

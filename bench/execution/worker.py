@@ -40,7 +40,20 @@ def settle_in(parent: int, threads: int, plugins: Sequence[str]) -> None:
     os.dup2(2, 1)  # whatever a library prints must not reach the results on stdout
     warnings.simplefilter("ignore", FutureWarning)  # of libraries among themselves; nothing a user could act on
     torch.set_num_threads(threads)
+    full_precision()
     import_plugins(plugins)
+
+
+def full_precision() -> None:
+    """Let float32 be float32 on a GPU too.
+
+    torch shortens it to TensorFloat-32 in convolutions and recurrent layers by default, but not in matrix products:
+    a CNN would be evaluated and timed in another arithmetic than a ViT.
+    """
+    import torch
+
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = True  # try the algorithms of a convolution once per shape
 
 
 def serve(connection: Connection, tasks: Mapping[str, Callable[..., Any]]) -> None:

@@ -47,10 +47,12 @@ class Trainer:
         import torch
 
         from bench.data.batches import load
+        from bench.training.step import Engine
 
         self.protocol, self.info, self.hardware = protocol, info, hardware
         self.device = torch.device(hardware.device)
         self.data: ImageData = load(info, cache_dir=cache_dir, img_size=protocol.img_size, device=self.device)
+        self.engine = Engine(self.precision, self.device)
 
     @property
     def labels(self) -> Predictions:
@@ -88,8 +90,7 @@ class Trainer:
                 protocol=p,
                 lr=p.lr,
                 seed=seed,
-                precision=self.precision,
-                device=self.device,
+                engine=self.engine,
             )
             logits = predict(built, self.data, "test", np.arange(len(self.labels), dtype=np.int64))
         predicted: Predictions = logits.argmax(axis=1)

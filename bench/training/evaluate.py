@@ -53,5 +53,8 @@ def reestimate_batchnorm(
     whole = np.resize(indices[: batches * batch_size], batches * batch_size)
     with torch.no_grad():
         images = (x for x, _ in data.eval_batches("train", whole, batch_size))
+        averages = [(norm, norm.running_mean, norm.running_var) for norm in get_bn_modules(model)]
         update_bn_stats(model, images, num_iters=batches)
+        for norm, mean, variance in averages:  # put into new tensors, which a recorded step would not know
+            norm.running_mean, norm.running_var = mean.copy_(norm.running_mean), variance.copy_(norm.running_var)
     return batches * batch_size

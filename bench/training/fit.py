@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.protocol import Protocol
+from bench.records import StepKind
 from bench.training.evaluate import predict, reestimate_batchnorm
 from bench.training.metrics import log_softmax, nll, top_k
-from bench.training.recipe import learning_rate, make_optimizer, step_clipped
+from bench.training.recipe import learning_rate
+from bench.training.step import Eager, Engine
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor, nn
 
     from bench.data.batches import ImageData
@@ -49,6 +52,8 @@ class Fit:
     train_s: float
     eval_s: float
     throughput_img_per_s: float
+    step: StepKind = "eager"
+    setup_s: float = 0.0
 
     @property
     def under_trained(self) -> bool:
@@ -65,25 +70,25 @@ def fit(
     protocol: Protocol,
     lr: float,
     seed: int,
-    precision: str,
-    device: torch.device,
+    engine: Engine,
     on_step: Callable[[int], None] = lambda images: None,
 ) -> Fit:
     """Train `model` in place on `train_idx` with peak rate `lr`; the last weights count.
 
-    `on_step` is told the images of each finished step. Raises NonFiniteLoss.
+    `engine` makes the steps; `on_step` is told the images of each finished one. Raises NonFiniteLoss.
     """
     import torch
 
-    torch.manual_seed(seed)  # dropout and stochastic depth draw from here, whatever was built or measured before
-    loop = Loop(model, data, train_idx, protocol, lr, seed, precision, device, on_step)
     steps = protocol.steps(len(train_idx))
-    dev = _Dev(model, data, train_idx, dev_idx, protocol)
     before_last_tenth = steps - max(1, round(steps / 10))
-    loop.run(until=before_last_tenth)
-    loss_before, _ = dev.judge()
-    loop.run(until=steps)
-    loss_after, top1 = dev.judge()
+    set_up = engine.setup_s
+    with looping(model, data, train_idx, protocol=protocol, lr=lr, seed=seed, engine=engine, on_step=on_step) as loop:
+        torch.manual_seed(seed)  # dropout and stochastic depth draw from here, whatever was built or measured before
+        dev = _Dev(loop.step_of.model, data, train_idx, dev_idx, protocol)
+        loop.run(until=before_last_tenth)
+        loss_before, _ = dev.judge()
+        loop.run(until=steps)
+        loss_after, top1 = dev.judge()
     losses = loop.losses[:steps].float().cpu().numpy()
     points = np.unique(np.linspace(0, steps - 1, min(steps, 100)).astype(int))
     return Fit(
@@ -99,6 +104,8 @@ def fit(
         train_s=loop.seconds,
         eval_s=dev.seconds,
         throughput_img_per_s=loop.throughput(),
+        step=loop.step_of.kind,
+        setup_s=engine.setup_s - set_up,
     )
 
 
@@ -108,19 +115,40 @@ def training_rate(
     train_idx: NDArray[np.int64],
     *,
     protocol: Protocol,
-    precision: str,
-    device: torch.device,
+    engine: Engine,
     steps: int = 3,
     seconds: float = 0.0,
 ) -> float:
     """Training images per second over `steps` of the real loop, and `seconds` at least, the first step left out."""
     most = steps if seconds == 0 else RATE_STEPS
     short = replace(protocol, samples_seen=most * protocol.batch_size, epochs=None)
-    loop = Loop(model, data, train_idx, short, protocol.lr, 0, precision, device, lambda images: None)
-    loop.run(until=steps)
-    while loop.seconds < seconds and loop.step < most:
-        loop.run(until=min(most, 2 * loop.step))
+    with looping(model, data, train_idx, protocol=short, lr=protocol.lr, seed=0, engine=engine) as loop:
+        loop.run(until=steps)
+        while loop.seconds < seconds and loop.step < most:
+            loop.run(until=min(most, 2 * loop.step))
     return loop.throughput()
+
+
+@contextlib.contextmanager
+def looping(
+    model: nn.Module,
+    data: ImageData,
+    train_idx: NDArray[np.int64],
+    *,
+    protocol: Protocol,
+    lr: float,
+    seed: int,
+    engine: Engine,
+    on_step: Callable[[int], None] = lambda images: None,
+) -> Iterator[Loop]:
+    """The loop of one training of `model`, which has the trained weights when the context ends without an error."""
+    steps = protocol.steps(len(train_idx))
+    batches = data.train_batches(
+        train_idx, steps=steps, batch_size=protocol.batch_size, seed=seed, augment=protocol.augment
+    )
+    first = next(batches)
+    with engine.training(model, protocol, *first) as step_of:
+        yield Loop(step_of, chain([first], batches), steps, lr, on_step)
 
 
 class Loop:
@@ -128,26 +156,18 @@ class Loop:
 
     def __init__(
         self,
-        model: nn.Module,
-        data: ImageData,
-        train_idx: NDArray[np.int64],
-        protocol: Protocol,
+        step_of: Eager,
+        batches: Iterator[tuple[Tensor, Tensor]],
+        steps: int,
         lr: float,
-        seed: int,
-        precision: str,
-        device: torch.device,
         on_step: Callable[[int], None],
     ) -> None:
+        """`steps` of `batches`, made by `step_of` at rates up to `lr`."""
         import torch
 
-        self.model, self.protocol, self.lr, self.device, self.on_step = model, protocol, lr, device, on_step
-        self.steps = protocol.steps(len(train_idx))
-        self.optimizer = make_optimizer(model, protocol.weight_decay)
-        self.batches = data.train_batches(
-            train_idx, steps=self.steps, batch_size=protocol.batch_size, seed=seed, augment=protocol.augment
-        )
-        self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
-        self.losses = torch.zeros(self.steps, device=device)
+        self.step_of, self.batches, self.steps, self.lr, self.on_step = step_of, batches, steps, lr, on_step
+        self.protocol, self.device = step_of.protocol, step_of.device
+        self.losses = torch.zeros(steps, device=self.device)
         self.step = 0
         self.rate = 0.0
         self.seconds = 0.0
@@ -155,7 +175,7 @@ class Loop:
 
     def run(self, until: int) -> None:
         """Make steps up to number `until` and keep their wall time."""
-        self.model.train()
+        self.step_of.model.train()
         self._wait()
         start = time.perf_counter()
         while self.step < until:
@@ -178,18 +198,8 @@ class Loop:
     def _one(self) -> None:
         images, targets = next(self.batches)
         self.rate = learning_rate(self.step, self.steps, self.lr, self.protocol.warmup_fraction)
-        self.optimizer.zero_grad(set_to_none=True)
-        with self.autocast:
-            loss = self._loss(self.model(images), targets)
-        loss.backward()  # type: ignore[no-untyped-call]
-        step_clipped(self.optimizer, self.protocol.clip_grad, self.rate)
-        self.losses[self.step] = loss.detach()
+        self.losses[self.step] = self.step_of(images, targets, self.rate)
         self.step += 1
-
-    def _loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        from torch.nn.functional import cross_entropy
-
-        return cross_entropy(logits.float(), targets, label_smoothing=self.protocol.smoothing)
 
     def _check(self) -> None:
         recent = self.losses[max(0, self.step - CHECK_EVERY) : self.step]

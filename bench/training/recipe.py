@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
     from torch.optim import Optimizer
 
 NEVER_DECAYED = (
@@ -41,8 +41,11 @@ def undecayed(model: nn.Module) -> set[str]:
     }
 
 
-def make_optimizer(model: nn.Module, weight_decay: float) -> Optimizer:
-    """Fused AdamW with two parameter groups: decayed, and not. `step_clipped` sets the rate."""
+def make_optimizer(model: nn.Module, weight_decay: float, *, on_gpu: bool = False) -> Optimizer:
+    """Fused AdamW with two parameter groups: decayed, and not. `step_clipped` sets the rate.
+
+    With `on_gpu` it counts its steps there, so that a step can be recorded as a CUDA graph.
+    """
     import torch
 
     spared = undecayed(model)
@@ -51,10 +54,10 @@ def make_optimizer(model: nn.Module, weight_decay: float) -> Optimizer:
         {"params": [p for name, p in trained if name not in spared], "weight_decay": weight_decay},
         {"params": [p for name, p in trained if name in spared], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW([g for g in groups if g["params"]], lr=0.0, fused=True)
+    return torch.optim.AdamW([g for g in groups if g["params"]], lr=0.0, fused=True, capturable=on_gpu)
 
 
-def step_clipped(optimizer: Optimizer, largest_norm: float, lr: float) -> None:
+def step_clipped(optimizer: Optimizer, largest_norm: float, lr: float | Tensor) -> None:
     """A step of fused AdamW at rate `lr` with the gradients' global norm cut to `largest_norm` (Pascanu et al. 2013).
 
     The fused step divides each gradient by a scale as it reads it: clipping costs one pass over the gradients, for

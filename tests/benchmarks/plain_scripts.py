@@ -59,18 +59,26 @@ def loader(folder: Path, img_size: int, batch: int, train: bool, part: float, wo
 
 
 def train(asked: argparse.Namespace, device: torch.device) -> dict[str, float]:
-    """AdamW with warm-up and cosine over so many images; the weights are saved."""
+    """Train on so many images and save the weights."""
     data = loader(asked.data, asked.img_size, asked.batch, True, asked.part, asked.workers)
     classes = len([path for path in (asked.data / "train").iterdir() if path.is_dir()])
     model = make(asked.model, classes, asked.img_size).to(device)
-    steps = -(-asked.images // asked.batch)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=asked.lr, weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, asked.lr, total_steps=steps, pct_start=0.1)
+    found = fit(model, data, -(-asked.images // asked.batch), asked.lr, device)
+    torch.save(model.state_dict(), asked.save)
+    return found
+
+
+def fit(model: nn.Module, data: Any, steps: int, lr: float, device: torch.device) -> dict[str, float]:
+    """AdamW with warm-up and cosine; the mean loss, and images/s after the first tenth of the steps."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps, pct_start=0.1)
     criterion = nn.CrossEntropyLoss(label_smoothing=0.1)
     model.train()
-    total = 0.0
+    total, start, begun = 0.0, 0.0, -(-steps // 10)
     passes = chain.from_iterable(repeat(data))
-    for _, (images, targets) in zip(range(steps), passes, strict=False):
+    for k, (images, targets) in zip(range(steps), passes, strict=False):
+        if k == begun:
+            start = time.perf_counter()
         images, targets = images.to(device, non_blocking=True), targets.to(device, non_blocking=True)
         optimizer.zero_grad()
         loss = criterion(model(images), targets)
@@ -79,8 +87,8 @@ def train(asked: argparse.Namespace, device: torch.device) -> dict[str, float]:
         optimizer.step()
         schedule.step()
         total += loss.item()
-    torch.save(model.state_dict(), asked.save)
-    return {"loss": total / steps}
+    rate = (steps - begun) * data.batch_size / (time.perf_counter() - start) if steps > begun else 0.0
+    return {"loss": total / steps, "img_per_s": rate}
 
 
 def validate(asked: argparse.Namespace, device: torch.device) -> dict[str, float]:

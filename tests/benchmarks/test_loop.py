@@ -16,6 +16,7 @@ from bench.data.batches import ImageData
 from bench.measure.hardware import detect
 from bench.training.evaluate import EVAL_BATCH_SIZE, predict
 from bench.training.fit import training_rate
+from bench.training.step import Engine
 from tests.benchmarks.steps import BATCH, PROTOCOL, describe, describe_model, macs_of, make_model, training_step
 
 STEPS = 8
@@ -42,7 +43,7 @@ def test_training_loop_with_data_augmentation_and_schedule(name: str, digits: Im
     model, precision = make_model(name), detect("cpu", "auto").precision
 
     def train() -> None:
-        training_rate(model, digits, np.arange(1000), protocol=SHORT, precision=precision, device=CPU, steps=STEPS)
+        training_rate(model, digits, np.arange(1000), protocol=SHORT, engine=Engine(precision, CPU), steps=STEPS)
 
     benchmark.pedantic(train, rounds=5, warmup_rounds=1)
 

@@ -151,6 +151,9 @@ def test_colour_images_keep_their_channels_apart(tmp_path: Path, digits: ImageDa
                 base = torch.arange(1024, dtype=torch.int64).remainder(200).to(torch.uint8).view(1, 32, 32, 1)
                 yield torch.cat([base, base + 1, base + 2], dim=3).expand(len(part), -1, -1, -1)
 
+        def walk_once(self, indices, batch_size):  # type: ignore[no-untyped-def]
+            return self.walk([indices])
+
     data = ImageData(info, {"test": Colour()}, {"test": np.zeros(4, np.int64)}, img_size=32, device=CPU)
     (plain, _) = next(data.eval_batches("test", np.arange(4), 4))
     (seen, _) = next(data.under("pixel-permute", 3).eval_batches("test", np.arange(4), 4))

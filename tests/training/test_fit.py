@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from bench.protocol import Protocol
 from bench.training.evaluate import predict, reestimate_batchnorm
 from bench.training.fit import Fit, NonFiniteLoss, fit, training_rate
+from bench.training.step import Engine
 
 CPU = torch.device("cpu")
 PROTOCOL = Protocol(batch_size=8, samples_seen=160, lr_trials=1, bn_samples=32, augment="none", img_size=8)
@@ -57,7 +58,7 @@ def _model(norm: bool = True) -> nn.Module:
 
 
 def _fit(model: nn.Module, data: Squares | None = None, **changes: object) -> Fit:
-    settings = {"protocol": PROTOCOL, "lr": 1e-2, "seed": 0, "precision": "fp32", "device": CPU, **changes}
+    settings = {"protocol": PROTOCOL, "lr": 1e-2, "seed": 0, "engine": Engine("fp32", CPU), **changes}
     return fit(model, data or Squares(), np.arange(48), np.arange(48, 64), **settings)  # type: ignore[arg-type]
 
 
@@ -151,11 +152,11 @@ def test_evaluation_is_in_eval_mode_and_float32_and_in_the_order_asked_for() -> 
 
 def test_bfloat16_training_keeps_float32_weights_and_loss() -> None:
     model = _model()
-    result = _fit(model, precision="bf16")
+    result = _fit(model, engine=Engine("bf16", CPU))
     assert all(p.dtype == torch.float32 for p in model.parameters())
     assert result.dev_top1 > 0.8
 
 
 def test_the_training_rate_is_measured_without_the_first_step() -> None:
-    rate = training_rate(_model(), Squares(), np.arange(48), protocol=PROTOCOL, precision="fp32", device=CPU)  # type: ignore[arg-type]
+    rate = training_rate(_model(), Squares(), np.arange(48), protocol=PROTOCOL, engine=Engine("fp32", CPU))  # type: ignore[arg-type]
     assert rate > 0
