@@ -190,9 +190,9 @@ class Loop:
         self.seconds += time.perf_counter() - start
 
     def throughput(self) -> float:
-        """Training images per second; the first step, which allocates and warms up, is left out where others are."""
-        if self.steps > 1:
-            return (self.steps - 1) * self.protocol.batch_size / (self.seconds - self.first_step_s)
+        """Training images per second of the steps made; the first one, which allocates and warms up, is left out where others are."""
+        if self.step > 1:
+            return (self.step - 1) * self.protocol.batch_size / (self.seconds - self.first_step_s)
         return self.protocol.batch_size / self.seconds
 
     def _one(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from bench.protocol import Protocol
 from bench.training.evaluate import predict, reestimate_batchnorm
 from bench.training.fit import Fit, NonFiniteLoss, fit, training_rate
-from bench.training.step import Engine
+from bench.training.step import Eager, Engine
 
 CPU = torch.device("cpu")
 PROTOCOL = Protocol(batch_size=8, samples_seen=160, lr_trials=1, bn_samples=32, augment="none", img_size=8)
@@ -160,3 +161,20 @@ def test_bfloat16_training_keeps_float32_weights_and_loss() -> None:
 def test_the_training_rate_is_measured_without_the_first_step() -> None:
     rate = training_rate(_model(), Squares(), np.arange(48), protocol=PROTOCOL, engine=Engine("fp32", CPU))  # type: ignore[arg-type]
     assert rate > 0
+
+
+def test_a_rate_counts_the_steps_that_were_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    step = Eager.__call__
+
+    def counted(self: Eager, images: Tensor, targets: Tensor, lr: float) -> Tensor:
+        made.append(len(images))
+        return step(self, images, targets, lr)
+
+    monkeypatch.setattr(Eager, "__call__", counted)
+    start = time.perf_counter()
+    ask = {"protocol": PROTOCOL, "engine": Engine("fp32", CPU), "seconds": 0.3}
+    rate = training_rate(_model(), Squares(), np.arange(48), **ask)  # type: ignore[arg-type]
+    taken = time.perf_counter() - start
+    assert len(made) > 3
+    assert 0.5 * sum(made) / taken < rate < 2 * sum(made) / 0.3
