@@ -190,7 +190,7 @@ class Loop:
         self.seconds += time.perf_counter() - start
 
     def throughput(self) -> float:
-        """Training images per second of the steps made; the first one, which allocates and warms up, is left out where others are."""
+        """Training images per second of the steps made, but for the first one, which allocates and warms up."""
         if self.step > 1:
             return (self.step - 1) * self.protocol.batch_size / (self.seconds - self.first_step_s)
         return self.protocol.batch_size / self.seconds
