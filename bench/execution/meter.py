@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from bench.measure.speed import Series
 
 
+ENERGY_S, LEAST_ENERGY_S = 5.0, 0.5
+"""Seconds of each window in which energy is counted: a quarter of the time budget, within these limits."""
+
+
 @dataclass(frozen=True)
 class CostRequest:
     """One model to be measured, and how. Plain and picklable."""
@@ -147,6 +151,7 @@ class Meter:
                 operation.wait,
                 images_per_step=operation.batch_size,
                 counter=counter,
+                window_s=min(ENERGY_S, max(LEAST_ENERGY_S, self.request.settings.budget_s / 4)),
             ), None
         except Exception as error:
             return None, f"energy: {_one_line(error)}"

@@ -53,7 +53,6 @@ def full_precision() -> None:
     import torch
 
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cudnn.benchmark = True  # try the algorithms of a convolution once per shape
 
 
 def serve(connection: Connection, tasks: Mapping[str, Callable[..., Any]]) -> None:
