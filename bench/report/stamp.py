@@ -170,8 +170,26 @@ def _machine(board: Board) -> str:
     most = max(found.cells_per_device for found in board.environments)
     shared = f"; up to {most} models trained side by side: train img/s are those of a shared device" if most > 1 else ""
     return (
-        f"{board.key.hardware} ({newest.device}), {threads}, {board.key.precision}{memory}; {newest.platform}{shared}"
+        f"{board.key.hardware} ({newest.device}), {threads}, {board.key.precision}{memory}; {newest.platform}"
+        f"{_launched(board)}{shared}"
     )
+
+
+LAUNCHED = {"graph": "recorded as CUDA graphs", "compiled": "compiled and recorded as CUDA graphs", "eager": "launched"}
+"""How training steps were made, by the word of the records."""
+
+
+def _launched(board: Board) -> str:
+    """How training steps reached the device; empty where all of them were launched operation by operation."""
+    rows: dict[str, list[str]] = {}
+    for row in board.rows:
+        for kind in sorted({run.train.step for run in row.runs if run.train is not None}):
+            rows.setdefault(kind, []).append(row.name)
+    if set(rows) <= {"eager"}:
+        return ""
+    if len(rows) == 1:
+        return f"; training steps {LAUNCHED[next(iter(rows))]}"
+    return "; training steps " + ", ".join(f"{LAUNCHED[kind]} ({listing(names)})" for kind, names in rows.items())
 
 
 def software(found: Sequence[Environment]) -> str:

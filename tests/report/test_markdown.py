@@ -16,7 +16,7 @@ from bench.analysis.mistakes import mistakes_of
 from bench.protocol import PRESETS
 from bench.report.confusion_figures import confusion_picture_names
 from bench.report.markdown import WIDTH, leaderboard, terminal_table
-from bench.report.stamp import caveat, takeaway
+from bench.report.stamp import caveat, stamp, takeaway
 from bench.store import Store
 from tests.cost_samples import make_timing
 from tests.samples import CANONICAL_FAKES, ENVIRONMENT, Fake, make_study
@@ -338,3 +338,22 @@ def test_the_stamp_names_the_small_geometry_and_a_shared_device(tmp_path: Path) 
     page = _page(_board(tmp_path / "small", models=(Fake("vit_b4@32"),), protocol=small, environment=shared))
     assert "32 px, small geometry" in page
     assert "up to 3 models trained side by side: train img/s are those of a shared device" in page
+
+
+def test_the_stamp_says_how_steps_were_launched(tmp_path: Path) -> None:
+    board = _board(tmp_path)
+
+    def launched(*kinds: str) -> str:
+        rows = []
+        for row, kind in zip(board.rows, kinds, strict=True):
+            trained = [r.model_copy(update={"train": r.train.model_copy(update={"step": kind})}) for r in row.runs]
+            rows.append(replace(row, runs=trained))
+        return dict(stamp(replace(board, rows=rows)))["Machine"]
+
+    assert "training steps" not in launched("eager", "eager", "eager", "eager")
+    assert launched(*["graph"] * 4).endswith("; training steps recorded as CUDA graphs")
+    mixed = launched("graph", "compiled", "graph", "eager")
+    first, second, third, fourth = (row.name for row in board.rows)
+    assert f"recorded as CUDA graphs ({first} and {third})" in mixed
+    assert f"compiled and recorded as CUDA graphs ({second})" in mixed
+    assert f"launched ({fourth})" in mixed
