@@ -27,6 +27,11 @@ SPELLINGS = {"lr_trials": ["--lr-trials"], "checkpoint": ["--checkpoint", "--ini
 """Option names where they are not just the field's name with dashes."""
 COST = ("cost_only", "channels_last", "compile", "batch_sizes", "time_budget")
 """Fields of the study that decide how cost is measured."""
+FROM_WEIGHTS: dict[str, dict[str, Any]] = {
+    "finetune": {"task": "finetune", "img_size": 224, "lr": 1e-4},
+    "linear": {"task": "linear", "img_size": 224, "augment": "none"},
+}
+"""Defaults of the tasks that start from published weights: these were made at 224 px and want smaller steps."""
 WHERE = """\
 Also rank only the models that fit a budget, such as 'latency_ms<5 & params_m<30', by the board's rule; those that may
 fit are listed apart. Comparisons (chains too) with numbers, joined by & | not ( ). Names: top1 and top1_smallest
@@ -102,6 +107,8 @@ def _parser(early: _Early) -> Any:
         defaults = dataclasses.replace(defaults, img_size=COST_ONLY_PX, geometry="canonical")
     if early.published:
         defaults = dataclasses.replace(defaults, geometry="canonical")
+    if early.task in FROM_WEIGHTS:
+        defaults = dataclasses.replace(defaults, **FROM_WEIGHTS[early.task])
 
     parser = ArgumentParser(
         prog="run_bench.py",
@@ -277,6 +284,8 @@ class _Early:
     named_models: bool
     published: bool
     """Whether images have no small geometry, or weights are asked for that do not fit it."""
+    task: str
+    """What is done with a model."""
 
 
 def _early(argv: list[str]) -> _Early:
@@ -287,6 +296,7 @@ def _early(argv: list[str]) -> _Early:
     early.add_argument("--device")
     early.add_argument("--cost-only", action="store_true")
     early.add_argument("--pretrained", action="store_true")
+    early.add_argument("--task")
     early.add_argument("--claims", nargs="?", const="")
     for option in ("--models", "--save-baseline", "--check", "--img-size"):
         early.add_argument(option)
@@ -305,13 +315,16 @@ def _early(argv: list[str]) -> _Early:
         asked = "standard" if detect(str(device), "auto").device.startswith("cuda") else "quick"
     if asked not in PRESETS:
         raise UsageError(f"unknown protocol {asked!r}: choose from {', '.join(PRESETS)}.{did_you_mean(asked, PRESETS)}")
+    task = str(known.task or in_file.get("task") or "scratch")
     return _Early(
         preset=str(asked),
+        task=task,
         cost_only=known.cost_only or in_file.get("cost_only") is True,
         claims=known.claims is not None or in_file.get("claims") is not None,
         gates=gates,
         named_models=known.models is not None or "models" in in_file,
         published=known.pretrained
+        or task != "scratch"
         or in_file.get("pretrained") is True
         or _not_small(known.img_size or in_file.get("img_size")),
     )

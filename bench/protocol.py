@@ -15,6 +15,7 @@ PresetName = Literal["smoke", "quick", "standard", "imagenet", "gate"]
 AugmentName = Literal["none", "light", "heavy"]
 PrecisionName = Literal["auto", "fp32", "bf16"]
 GeometryName = Literal["canonical", "small"]
+TaskName = Literal["scratch", "finetune", "linear"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,10 @@ class Protocol:
 
     dataset: str = "digits"
     """`digits`, `synthetic/TASK`, `torch/NAME`, `hfds/NAME`, or a folder (of class folders, or of Parquet shards)."""
+    task: TaskName = "scratch"
+    """`scratch`: train from random weights (or `--pretrained`, `--checkpoint`) with the images' own normalisation;
+    `finetune`: train on from published or given weights, with the normalisation these were made with; `linear`: leave
+    such weights as they are and fit a linear classifier on their features, its regularisation chosen on dev."""
     img_size: int = 32
     """Side in pixels of the square that every model sees, in training and in test."""
     geometry: GeometryName = "canonical"
@@ -120,7 +125,7 @@ class Protocol:
         return cls(**converted)
 
 
-_LATER = {"geometry": "canonical"}
+_LATER = {"geometry": "canonical", "task": "scratch"}
 """Fields without which protocols have been hashed, and what they then were."""
 
 
@@ -138,6 +143,10 @@ def _validate(p: Protocol) -> None:
             p.geometry == "canonical" or has_small(p.img_size),
             f"--geometry small is for images of {LOWEST_PX} to {BELOW_PX - CELL_PX} pixels in steps of {CELL_PX}, "
             f"not {p.img_size}: give --geometry canonical or another --img-size",
+        ),
+        (
+            p.task == "scratch" or p.geometry == "canonical",
+            f"--task {p.task} needs --geometry canonical: published weights do not fit the small geometry",
         ),
         (
             p.batch_size >= 2,

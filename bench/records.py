@@ -143,6 +143,38 @@ class TrainMetrics(Frozen):
     """Peak memory: allocated on a GPU, resident size of the worker process on a CPU."""
 
 
+class LinearMetrics(Frozen):
+    """What fitting a linear classifier on frozen features did."""
+
+    features: int
+    """Features of one image."""
+    weights_sha256: str
+    """SHA-256 of the frozen weights and buffers: equal hashes gave the same features."""
+    mean: list[float]
+    """Mean of each channel that images were normalised by."""
+    std: list[float]
+    """Standard deviation of each channel, likewise."""
+    l2: float
+    """Regularisation chosen on dev: the classifier's loss is the mean cross-entropy plus l2 / 2 times the sum of its
+    squared weights, on features of deviation 1."""
+    l2_tried: list[float]
+    """All strengths that were tried, the strongest first."""
+    dev_losses: list[float]
+    """Dev negative log-likelihood of each, in nats."""
+    dev_loss: float
+    """Dev negative log-likelihood of the chosen one, in nats."""
+    dev_top1: float
+    """Dev accuracy of the chosen one."""
+    iterations: int
+    """L-BFGS iterations over all strengths."""
+    converged: bool
+    """Whether every fit ended by its own criterion and not by the limit of iterations."""
+    extract_s: float
+    """Wall time of the pass that made the features in seconds; 0 in the runs that found them made."""
+    fit_s: float
+    """Wall time of fitting in seconds."""
+
+
 class Failure(Frozen):
     """Why a cell has no result."""
 
@@ -213,6 +245,8 @@ class RunRecord(Frozen):
     """The training images."""
     train: TrainMetrics | None = None
     """What training did; None where it failed."""
+    linear: LinearMetrics | None = None
+    """What fitting a linear classifier did; None where the whole model was trained."""
     test: EvalMetrics | None = None
     """Result on the test split; None for trials and failures."""
     trials: list[TrialResult] = Field(default_factory=list)

@@ -252,8 +252,8 @@ class Plan:
         return tuple(job for job in self.jobs if not job.done)
 
     def images(self, job: Job) -> int:
-        """Training images that a job shows its model (0 for a profile)."""
-        if job.cell is None:
+        """Training images that a job shows its model (0 for a profile, and where features are all that is needed)."""
+        if job.cell is None or self.study.protocol.task == "linear":
             return 0
         return self.study.protocol.steps(job.cell.train_size) * self.study.protocol.batch_size
 
@@ -304,7 +304,7 @@ def _branch_jobs(
     from bench.records import CellSpec
 
     protocol, jobs = study.protocol, []
-    if protocol.lr_trials > 1:
+    if protocol.lr_trials > 1 and protocol.task != "linear":
         for lr in protocol.learning_rates():
             cell = CellSpec(kind="trial", train_size=sizes[-1], seed=protocol.seeds[0], lr=lr, **shared)
             jobs.append(_cell_job(study, cell, store))
@@ -377,7 +377,7 @@ def profile_jobs(study: Study, num_classes: int, hardware: Hardware, store: Stor
 def initial_weights(study: Study) -> dict[str, str]:
     """What each model starts from, as it stands in its cells: `scratch`, `pretrained` or a file's hash."""
     files = study.checkpoints()
-    start = "pretrained" if study.pretrained else "scratch"
+    start = "pretrained" if study.pretrained or study.protocol.task != "scratch" else "scratch"
     return {m: f"sha256:{_file_sha256(files[m])}" if m in files else start for m in study.models}
 
 

@@ -33,6 +33,7 @@ def test_every_field_is_part_of_the_identity(name: str) -> None:
         "augment": "heavy",
         "precision": "fp32",
         "geometry": "small",
+        "task": "finetune",
     }
     value = other.get(name) or type(getattr(base, name))(
         getattr(base, name) * 2 + (0.1 if name.startswith("drop") else 0)

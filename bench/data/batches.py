@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from functools import partial
 from pathlib import Path
@@ -52,8 +52,7 @@ class ImageData:
         self.info, self.img_size, self.device = info, img_size, device
         self._splits, self._labels = splits, labels
         self._targets = {name: torch.from_numpy(values).to(device) for name, values in labels.items()}
-        mean, std = (torch.tensor(v, device=device).view(1, -1, 1, 1) for v in (info.mean, info.std))
-        self._scale, self._shift = 1 / (255 * std), mean / std
+        self._scale, self._shift = _affine(info.mean, info.std, device)
         self._map: Tensor | None = None
 
     def under(self, intervention: str, seed: int) -> ImageData:
@@ -66,6 +65,20 @@ class ImageData:
         changed._map = None
         if parsed.name != "none":
             changed._map = torch.from_numpy(pixel_map(parsed, self.img_size, seed)).to(self.device)
+        return changed
+
+    @property
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """(scale, shift) [1, channels, 1, 1] of the normalisation: bytes times the one less the other."""
+        return self._scale, self._shift
+
+    def normalised(self, mean: Sequence[float], std: Sequence[float]) -> ImageData:
+        """The same images, normalised by these moments of each channel instead of the train split's own.
+
+        Shares all memory with this one. With three channels, grey images become three equal ones first.
+        """
+        changed = copy(self)
+        changed._scale, changed._shift = _affine(mean, std, self.device)
         return changed
 
     def labels(self, split: str) -> NDArray[np.int64]:
@@ -100,8 +113,11 @@ class ImageData:
             yield self._shown(images), targets
 
     def _normalise(self, pixels: Tensor) -> Tensor:
-        """uint8 [b, h, w, c] → float32 [b, c, h, w] of mean 0 and deviation 1 over the train split."""
-        return pixels.permute(0, 3, 1, 2).float().mul_(self._scale).sub_(self._shift)
+        """uint8 [b, h, w, c] → float32 [b, c, h, w], less the mean and over the deviation of each channel."""
+        values = pixels.permute(0, 3, 1, 2)
+        if values.shape[1] < self._scale.shape[1]:
+            values = values.expand(-1, self._scale.shape[1], -1, -1)
+        return values.float().mul_(self._scale).sub_(self._shift)
 
     def _shown(self, images: Tensor) -> Tensor:
         """What a model sees: changed by the intervention, in three channels, channels last in memory.
@@ -112,6 +128,12 @@ class ImageData:
             images = images.flatten(2)[:, :, self._map].view(images.shape)
         wide = images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images
         return wide.contiguous(memory_format=torch.channels_last)
+
+
+def _affine(mean: Sequence[float], std: Sequence[float], device: torch.device) -> tuple[Tensor, Tensor]:
+    """(scale, shift) [1, c, 1, 1], so that a byte times the one less the other is normalised."""
+    means, deviations = (torch.tensor(list(v), device=device).view(1, -1, 1, 1) for v in (mean, std))
+    return 1 / (255 * deviations), means / deviations
 
 
 def load(info: DataInfo, *, cache_dir: Path, img_size: int, device: torch.device) -> ImageData:

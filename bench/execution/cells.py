@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bench.data.splits import dev_split, index_sha256, subset
 from bench.errors import UsageError
+from bench.execution.features import features
 from bench.measure.hardware import Hardware
 from bench.measure.memory import peak_resident_bytes
 from bench.measure.sweep import give_back_memory
@@ -25,6 +26,7 @@ from bench.records import (
     Environment,
     EvalMetrics,
     Failure,
+    LinearMetrics,
     ModelInfo,
     RunRecord,
     SubsetInfo,
@@ -34,6 +36,7 @@ from bench.records import (
 from bench.store import Store, StoreError, cell_id
 from bench.training.evaluate import predict
 from bench.training.fit import Fit, fit, training_rate
+from bench.training.linear import STRENGTHS, LinearFit, fit_linear
 from bench.training.metrics import evaluate_logits
 from bench.training.step import Engine
 from bench.values import now
@@ -99,6 +102,8 @@ class Bench:
     _unfit: CheckpointError | None = None
     _splits: dict[str, NDArray[np.int64]] = field(default_factory=dict)
     _engine: Engine | None = None
+    _frozen: tuple[nn.Module, ModelInfo] | None = None
+    _fits: dict[tuple[str, str], LinearFit] = field(default_factory=dict)
 
     def run_cell(self, cell: CellSpec, lr: float, trials: list[TrialResult], keep_weights: bool = False) -> RunRecord:
         """Train and evaluate one cell, write its record (weights first, if kept) and return it. Raises StoreError."""
@@ -169,15 +174,72 @@ class Bench:
         train_idx, dev_idx = self._indices()
         data = self.data.under(cell.intervention, cell.seed)
         chosen = subset(data.labels("train"), train_idx, cell.train_size, cell.seed)
+        if self.site.protocol.task == "linear":
+            return self._run_linear(cell, data, chosen, dev_idx)
         trained = self._train(cell, lr, data, chosen, dev_idx)
         metrics, predictions, test_s = None, None, 0.0
         if cell.kind == "run":
-            metrics, predictions, test_s = test(trained.model, data)
+            metrics, predictions, test_s = test(trained.model, self._as_recorded(data, trained.info))
         elif self._best is None or self._best.worse_than(trained):
             self._best = trained
         if keep_weights:
             Store(self.site.root).write_weights(cell, packed_weights(trained.model))
-        record = RunRecord(
+        train = train_metrics(trained, self.site.protocol, len(chosen), test_s, self._peak_bytes())
+        results = {"model": trained.info, "train": train, "test": metrics, "trials": trials}
+        return self._record(cell, chosen, dev_idx, results), predictions
+
+    def _run_linear(
+        self, cell: CellSpec, data: ImageData, chosen: NDArray[np.int64], dev_idx: NDArray[np.int64]
+    ) -> tuple[RunRecord, dict[str, NDArray[Any]]]:
+        """Fit a classifier on features that are made once for all cells of a model."""
+        labels = data.labels("train")
+        frozen, info = self._frozen_model(cell)
+        shown = self._as_recorded(data, info)
+        what = cell.intervention if cell.intervention == "none" else f"{cell.intervention} seed {cell.seed}"
+        seen = features(frozen, shown, what=what, cache_dir=self.site.cache_dir)
+        begin, same = time.perf_counter(), (what, index_sha256(chosen))
+        if same not in self._fits:  # at the full size all seeds have the same images
+            self._fits[same] = fit_linear(
+                seen.train[chosen], labels[chosen], seen.train[dev_idx], labels[dev_idx],
+                classes=len(self.site.data.classes), device=self.device,
+            )  # fmt: skip
+        found, fit_s = self._fits[same], time.perf_counter() - begin
+        answers = found.logits(seen.test)
+        scale, shift = (values.flatten().double().cpu() for values in shown.moments)
+        linear = LinearMetrics(
+            features=seen.train.shape[1],
+            weights_sha256=seen.weights_sha256,
+            mean=(shift / (255 * scale)).tolist(),
+            std=(1 / (255 * scale)).tolist(),
+            l2=found.l2,
+            l2_tried=list(STRENGTHS),
+            dev_losses=list(found.dev_losses),
+            dev_loss=min(found.dev_losses),
+            dev_top1=found.dev_top1,
+            iterations=found.iterations,
+            converged=found.converged,
+            extract_s=seen.extract_s,
+            fit_s=fit_s,
+        )
+        metrics, predictions = judged(answers, data.labels("test"))
+        return self._record(cell, chosen, dev_idx, {"model": info, "linear": linear, "test": metrics}), predictions
+
+    def _frozen_model(self, cell: CellSpec) -> tuple[nn.Module, ModelInfo]:
+        """The model with its initial weights, which are the same for all cells, built once."""
+        if self._frozen is None:
+            self._frozen = self._build(cell.model, cell.weights, self.site.protocol.seeds[0])
+        return self._frozen
+
+    def _as_recorded(self, data: ImageData, info: ModelInfo) -> ImageData:
+        """The images, normalised as the model's weights were made with where the task starts from such weights."""
+        if self.site.protocol.task == "scratch" or info.mean is None or info.std is None:
+            return data
+        return data.normalised(info.mean, info.std)
+
+    def _record(
+        self, cell: CellSpec, chosen: NDArray[np.int64], dev_idx: NDArray[np.int64], results: dict[str, Any]
+    ) -> RunRecord:
+        return RunRecord(
             id=cell_id(cell),
             cell=cell,
             status="ok",
@@ -185,18 +247,14 @@ class Bench:
             protocol=self.site.protocol.to_dict(),
             data=self.site.data,
             environment=self.site.environment,
-            model=trained.info,
             subset=SubsetInfo(
                 size=len(chosen),
                 index_sha256=index_sha256(chosen),
                 dev_size=len(dev_idx),
                 dev_sha256=index_sha256(dev_idx),
             ),
-            train=train_metrics(trained, self.site.protocol, len(chosen), test_s, self._peak_bytes()),
-            test=metrics,
-            trials=trials,
+            **results,
         )
-        return record, predictions
 
     def _train(
         self, cell: CellSpec, lr: float, data: ImageData, chosen: NDArray[np.int64], dev_idx: NDArray[np.int64]
@@ -211,7 +269,7 @@ class Bench:
         built = time.perf_counter() - start
         result = fit(
             model,
-            data,
+            self._as_recorded(data, info),
             chosen,
             dev_idx,
             protocol=self.site.protocol,
@@ -266,13 +324,18 @@ def test(model: nn.Module, data: ImageData) -> tuple[EvalMetrics, dict[str, NDAr
     """Open the test split, once, after training: metrics, what goes into predictions.npz, seconds."""
     start = time.perf_counter()
     labels = data.labels("test")
+    logits = predict(model, data, "test", np.arange(len(labels), dtype=np.int64))
+    metrics, arrays = judged(logits, labels)
+    return metrics, arrays, time.perf_counter() - start
+
+
+def judged(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> tuple[EvalMetrics, dict[str, NDArray[Any]]]:
+    """Metrics of the test split's logits [images, classes], and what goes into predictions.npz."""
     index = np.arange(len(labels), dtype=np.int64)
-    logits = predict(model, data, "test", index)
-    metrics = evaluate_logits(logits, labels)
     arrays: dict[str, NDArray[Any]] = {"index": index, "label": labels, "prediction": logits.argmax(1)}
     if logits.size <= MAX_LOGITS:
         arrays["logits"] = logits
-    return metrics, arrays, time.perf_counter() - start
+    return evaluate_logits(logits, labels), arrays
 
 
 def packed_weights(model: nn.Module) -> bytes:

@@ -245,9 +245,10 @@ class Launcher:
         return self.trials.setdefault(cell.intervention, {})
 
     def _rate(self, sweep: list[TrialResult]) -> float | None:
-        """The learning rate of a run: the only one there is, or the one that its trials chose."""
-        rates = self.plan.study.protocol.learning_rates()
-        return rates[0] if len(rates) == 1 else choose_lr(sweep)
+        """The learning rate of a run: the only one there is, or the one that its trials chose; any for a linear fit."""
+        protocol = self.plan.study.protocol
+        rates = protocol.learning_rates()
+        return rates[0] if len(rates) == 1 or protocol.task == "linear" else choose_lr(sweep)
 
     def _earlier_trials(self) -> dict[str, dict[float, RunRecord | None]]:
         """Trial records of earlier calls, by intervention and learning rate; those not run yet are absent."""

@@ -153,7 +153,10 @@ def describe(record: RunRecord | ProfileRecord) -> str:
     if isinstance(record, ProfileRecord):
         speed = f"{record.inference.throughput_img_per_s:,.0f} img/s inference" if record.inference else ""
         return f"{(record.macs or 0) / 1e9:.3f} GMACs, {speed}"
-    train = record.train
+    train, linear = record.train, record.linear
+    if linear is not None and record.test is not None:
+        taken = duration(linear.extract_s + linear.fit_s)
+        return f"test top-1 {100 * record.test.top1:.1f} %, l2 {linear.l2:g}, {linear.features:,} features, {taken}"
     if train is None:
         return "no result"
     speed = f"{train.throughput_img_per_s:,.0f} img/s, {duration(train.total_s)}"

@@ -54,7 +54,14 @@ def build(
         provenance = SCRATCH if checkpoint is None else load_checkpoint(model, checkpoint)
     if known is not None:
         return model, known
-    return model, _describe(entry, model, provenance, asked, accepted)
+    info = _describe(entry, model, provenance, asked, accepted)
+    return model, info if provenance == SCRATCH else info.model_copy(update=_moments(model))
+
+
+def _moments(model: nn.Module) -> dict[str, list[float] | None]:
+    """The normalisation that a model's published weights were made with, as timm records it with the architecture."""
+    config = getattr(model, "pretrained_cfg", None) or {}
+    return {name: [float(v) for v in config[name]] if config.get(name) else None for name in ("mean", "std")}
 
 
 def build_module(name: str, *, num_classes: int, img_size: int, seed: int = 0) -> nn.Module:

@@ -52,6 +52,10 @@ class ModelInfo(Frozen):
     """Parameters with the head for this dataset."""
     provenance: str = "from scratch"
     """Where the initial weights come from."""
+    mean: list[float] | None = None
+    """Mean of each channel that the initial weights were made with, of values 0 to 1; None for random ones."""
+    std: list[float] | None = None
+    """Standard deviation of each channel, likewise."""
     regularisation: dict[str, float] = Field(default_factory=dict)
     """Rates that the protocol set, as far as this model has them (`drop_rate`, `drop_path_rate`)."""
     recipe_diff: list[str] = Field(default_factory=list)

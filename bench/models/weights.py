@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import UsageError
+from bench.models.provenance import described
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -29,7 +30,7 @@ def load_checkpoint(model: nn.Module, path: Path) -> str:
     """
     state = _fitted(model, read_state_dict(path), path)
     own = model.state_dict()
-    head = _classifier_names(model)
+    head = classifier_names(model)
     renewed = sorted(n for n in head if n in state and state[n].shape != own[n].shape)
     for name in renewed:
         del state[name]
@@ -75,8 +76,9 @@ def published_weights(builder: str, create: Any) -> tuple[nn.Module, str]:
             "(--checkpoint MODEL=FILE starts from a local file)."
         ) from error
     config = getattr(model, "pretrained_cfg", None) or {}
-    tag = f"{config.get('architecture', builder)}.{config['tag']}" if config.get("tag") else builder
-    return model, f"pretrained: {tag}"
+    tag = config.get("tag")
+    name = f"{config.get('architecture', builder)}.{tag}" if tag else builder
+    return model, f"pretrained: {name}, {described(str(tag or ''))}"
 
 
 def _tensors(state: Any, path: Path) -> dict[str, Tensor]:
@@ -98,7 +100,7 @@ def _fitted(model: nn.Module, state: dict[str, Tensor], path: Path) -> dict[str,
         raise CheckpointError(f"checkpoint {path} does not fit the model: {type(error).__name__}: {error}.") from error
 
 
-def _classifier_names(model: nn.Module) -> set[str]:
+def classifier_names(model: nn.Module) -> set[str]:
     """Names of the last layer's parameters."""
     get = getattr(model, "get_classifier", None)
     layers = get() if get is not None else None

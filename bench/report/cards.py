@@ -159,6 +159,10 @@ def _model(row: Row) -> list[tuple[str, str]]:
 
 
 def _rate(row: Row) -> tuple[str, str]:
+    fitted = row.runs[-1].linear if row.runs else None
+    if fitted is not None:
+        tried = ", ".join(f"{strength:g}" for strength in fitted.l2_tried)
+        return "Regularisation", f"{fitted.l2:g} at the largest size, chosen on dev from {tried}"
     tried = ", ".join(f"{setting(trial.lr)}{'' if trial.dev_loss is not None else ' (failed)'}" for trial in row.trials)
     return "Peak learning rate", setting(row.chosen_lr) + (f", chosen on dev from {tried}" if tried else ", not tuned")
 

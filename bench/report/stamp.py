@@ -114,14 +114,30 @@ def _guesses(row: Row, level: float | None) -> bool:
     return level is not None and row.top1 is not None and row.top1.low is not None and row.top1.low <= level
 
 
+TASKS = {
+    "finetune": "fine-tuned from given weights, images normalised as these were made with",
+    "linear": "a linear classifier on the frozen features of given weights, images normalised as these were made with",
+}
+"""What is done with a model, where it is not trained from scratch."""
+
+
 def _protocol(board: Board) -> str:
     p = board.protocol.get
+    sizes = ", ".join(f"{size:,}" for size in board.train_sizes)
+    where = [
+        f"{p('img_size')} px{', small geometry' if p('geometry') == 'small' else ''}",
+        f"train sizes {sizes}",
+        f"{'seed' if len(board.seeds) == 1 else 'seeds'} {', '.join(map(str, board.seeds))}",
+    ]
+    if p("task") == "linear":
+        how = "logistic regression by L-BFGS, its regularisation chosen on dev for every run; all in fp32"
+        return "; ".join([f"{board.preset} {board.key.protocol_id[:8]}", TASKS["linear"], how, *where])
     tried = f"{p('lr_trials')} learning rates around {setting(p('lr'))} tried on dev for every model"
     if p("lr_trials") == 1:
         tried = f"learning rate {setting(p('lr'))}, not tuned"
-    sizes = ", ".join(f"{size:,}" for size in board.train_sizes)
     parts = [
         f"{board.preset} {board.key.protocol_id[:8]}",
+        *([TASKS["finetune"]] if p("task") == "finetune" else []),
         f"{_budget(board)} per run at every train size",
         f"batch {p('batch_size')}, AdamW, weight decay {setting(p('weight_decay'))}",
         f"warm-up {100 * (p('warmup_fraction') or 0):.0f} %, cosine to zero, clipping {setting(p('clip_grad'))}",
@@ -130,15 +146,15 @@ def _protocol(board: Board) -> str:
         f"augmentation {p('augment')}",
         f"BatchNorm statistics from {p('bn_samples') or 'running averages, no'} images",
         f"training in {board.key.precision}, evaluation in fp32",
-        f"{p('img_size')} px{', small geometry' if p('geometry') == 'small' else ''}",
-        f"train sizes {sizes}",
-        f"{'seed' if len(board.seeds) == 1 else 'seeds'} {', '.join(map(str, board.seeds))}",
+        *where,
     ]
     return "; ".join(parts)
 
 
 def _budget(board: Board) -> str:
     p = board.protocol.get
+    if p("task") == "linear":
+        return "linear classifier on frozen features"
     return f"{p('epochs'):g} epochs" if p("epochs") else f"{plural(p('samples_seen') or 0, 'image')} seen"
 
 

@@ -152,4 +152,4 @@ def test_published_weights_stand_in_the_row_with_their_tag(
     path = _write(timm.create_model("resnet18"), tmp_path / "weights.pth", "plain")
     monkeypatch.setattr("timm.models._builder.load_state_dict_from_hf", lambda *_, **__: torch.load(path))
     _, info = build("resnet18", num_classes=10, img_size=32, pretrained=True)
-    assert info.provenance == "pretrained: resnet18.a1_in1k"
+    assert info.provenance == "pretrained: resnet18.a1_in1k, on ImageNet-1k"

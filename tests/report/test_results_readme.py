@@ -34,6 +34,7 @@ SECTIONS = {
     records.Stage: "### `model.geometry.stages[]`",
     records.SubsetInfo: "### `subset`",
     records.TrainMetrics: "### `train`",
+    records.LinearMetrics: "### `linear`",
     records.EvalMetrics: "### `test`",
     records.TrialResult: "### `trials[]`",
     records.Failure: "### `failure`",
