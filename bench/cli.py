@@ -63,7 +63,40 @@ def _main(arguments: list[str]) -> int:
         return _report_only(options)
     if options.save_baseline is not None or options.check is not None or options.base is not None:
         return _gates(options)
+    if options.study.protocol.task == "evaluate":
+        return _evaluate(options, command)
     return _run(options, command)
+
+
+def _evaluate(options: Options, command: str) -> int:
+    """Evaluate given weights on a folder, as published; write and print the table of that folder."""
+    from bench.analysis.evaluations import build_evaluations
+    from bench.execution.evaluation import evaluate, requests_of
+    from bench.execution.packing import hardware_of
+    from bench.execution.process import warm_up
+    from bench.report.evaluation_page import evaluation_table, write_evaluations
+    from bench.store import Store, load_records
+
+    study = options.study
+    requests = requests_of(study, hardware_of(study), command)
+    if options.dry_run:
+        print("\n".join(f"{request.spec.model} on {request.folder}" for request in requests))
+        return OK
+    with Store(study.output).open().exclusive():
+        warm_up()
+        for record in evaluate(requests, fresh=study.fresh):
+            told = record.failure.line if record.failure else f"top-1 {100 * record.metrics.top1:.1f} %"  # type: ignore[union-attr]
+            log.log(logging.WARNING if record.failure else logging.INFO, "%s: %s", record.spec.model, told)
+        records = load_records(study.output)
+        boards = build_evaluations(records)
+        write_evaluations(boards, study.output)
+    asked = {request.id for request in requests}
+    shown = [board for board in boards if any(row.record.id in asked for row in board.rows)]
+    for board in shown:
+        print(f"{board.dataset}\n\n{evaluation_table(board)}\n")
+    print(f"written: {study.output / 'evaluations.md'}")
+    failed = any(row.record.failure for board in shown for row in board.rows if row.record.id in asked)
+    return SOME_FAILED if failed else OK
 
 
 def _run(options: Options, command: str) -> int:

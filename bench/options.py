@@ -30,6 +30,7 @@ COST = ("cost_only", "channels_last", "compile", "batch_sizes", "time_budget")
 FROM_WEIGHTS: dict[str, dict[str, Any]] = {
     "finetune": {"task": "finetune", "img_size": 224, "lr": 1e-4},
     "linear": {"task": "linear", "img_size": 224, "augment": "none"},
+    "evaluate": {"task": "evaluate", "img_size": 224},
 }
 """Defaults of the tasks that start from published weights: these were made at 224 px and want smaller steps."""
 WHERE = """\

@@ -15,7 +15,7 @@ PresetName = Literal["smoke", "quick", "standard", "imagenet", "gate"]
 AugmentName = Literal["none", "light", "heavy"]
 PrecisionName = Literal["auto", "fp32", "bf16"]
 GeometryName = Literal["canonical", "small"]
-TaskName = Literal["scratch", "finetune", "linear"]
+TaskName = Literal["scratch", "finetune", "linear", "evaluate"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class Protocol:
     task: TaskName = "scratch"
     """`scratch`: train from random weights (or `--pretrained`, `--checkpoint`) with the images' own normalisation;
     `finetune`: train on from published or given weights, with the normalisation these were made with; `linear`: leave
-    such weights as they are and fit a linear classifier on their features, its regularisation chosen on dev."""
+    such weights as they are and fit a linear classifier on their features, its regularisation chosen on dev;
+    `evaluate`: judge such weights, classifier included, on a folder of images, through timm's own pipeline."""
     img_size: int = 32
     """Side in pixels of the square that every model sees, in training and in test."""
     geometry: GeometryName = "canonical"

@@ -255,6 +255,99 @@ class RunRecord(Frozen):
     """Why there is no result; None where there is one."""
 
 
+class EvaluationSpec(Frozen):
+    """The exact request of an evaluation without training; its content hash names the record."""
+
+    model: str
+    """The name asked for."""
+    weights: str
+    """`pretrained`, or `sha256:…` of a checkpoint file."""
+    folder_sha256: str
+    """SHA-256 of the names, sizes and times of change of the folder's files."""
+    img_size: int | None
+    """Side of the images in pixels as asked for; None for the size that the weights are published with."""
+    crop_pct: float | None
+    """Part of the resized image that is cut out, as asked for; None likewise."""
+    interpolation: str | None
+    """Resampling, as asked for; None likewise."""
+    crop_mode: str | None
+    """How the image is cut, as asked for; None likewise."""
+    hardware: str
+    """Name of the device."""
+
+
+class EvaluationMetrics(Frozen):
+    """What given weights do on a folder of images, as published, in float32."""
+
+    n: int
+    """Images judged."""
+    classes: int
+    """Classes of the folder."""
+    outputs: int
+    """Outputs of the model."""
+    named_by: str
+    """How the folder's classes were told: by `WordNet id`, `number` or sorted `order`."""
+    restricted: bool
+    """Whether only the folder's classes compete, since it has fewer than the model."""
+    corrupt: list[str]
+    """Files that do not decode; they are left out."""
+    right: int
+    """Images whose highest logit is the label."""
+    top1: float
+    """The same as a fraction."""
+    top5: float | None
+    """Fraction whose label is among the five highest logits; None up to 10 classes."""
+    nll: float
+    """Mean negative log-likelihood in nats."""
+    ece: float
+    """Expected calibration error, 15 equal-width bins."""
+    real_right: int | None
+    """Images whose highest logit is one of ReaL's labels; None for other images than ImageNet's validation split."""
+    real_n: int | None
+    """Images that have such labels."""
+    img_size: int
+    """Side of the images in pixels."""
+    crop_pct: float
+    """Part of the resized image that was cut out."""
+    crop_mode: str
+    """How it was cut."""
+    interpolation: str
+    """Resampling."""
+    mean: list[float]
+    """Mean of each channel that images were normalised by."""
+    std: list[float]
+    """Standard deviation of each channel, likewise."""
+    seconds: float
+    """Wall time of the pass, decoding included."""
+    throughput_img_per_s: float
+    """Images per second of the pass."""
+
+
+class EvaluationRecord(Frozen):
+    """What evaluating given weights left, whether it succeeded or failed."""
+
+    schema_version: int = SCHEMA_VERSION
+    """Version of this layout."""
+    id: str
+    """Content hash of `spec`."""
+    spec: EvaluationSpec
+    """The exact request."""
+    status: Literal["ok", "failed"]
+    """Whether there is a result."""
+    created: str
+    """UTC time of writing, ISO 8601."""
+    dataset: str
+    """The folder as it was named."""
+    environment: Environment
+    """Machine and software."""
+    model: ModelInfo | None = None
+    """The model as built; None where building failed."""
+    metrics: EvaluationMetrics | None = None
+    """The result; None where it failed."""
+    failure: Failure | None = None
+    """Why there is no result; None where there is one."""
+
+
 class ProbeSpec(Frozen):
     """The exact request of a probe; its content hash names the record."""
 

@@ -9,6 +9,7 @@ Layout below the output folder::
     devices/<hardware>-<id>/record.json                            what a device can do at best
     runs/<protocol>/<model>/n<size>-s<seed>-<id>/weights.safetensors  of those trained models that probes look at
     images/<fingerprint>/thumbnails.npz                            small copies of the test images that boards show
+    evaluations/<model>-<id>/record.json                           given weights on a folder; predictions.npz beside it
     probes/<probe>/<model>-<id>/record.json                        what a probe found; arrays.npz beside it
 """
 
@@ -37,7 +38,7 @@ from bench.arrays import packed, read_arrays
 from bench.errors import UsageError
 from bench.profiles import DeviceRecord, ProfileRecord
 from bench.protocol import content_hash
-from bench.records import SCHEMA_VERSION, CellSpec, ProbeRecord, ProbeSpec, RunRecord
+from bench.records import SCHEMA_VERSION, CellSpec, EvaluationRecord, ProbeRecord, ProbeSpec, RunRecord
 
 RECORD = "record.json"
 PREDICTIONS = "predictions.npz"
@@ -50,7 +51,7 @@ _SHARED = ("protocol", "data", "environment")
 _LATEST = 8
 """Different values of such a field that are remembered while records are read."""
 _BEGINNING = re.compile(rb'\{\s*"schema_version"\s*:\s*(\d+)\s*,')
-_R = TypeVar("_R", RunRecord, ProfileRecord, DeviceRecord, ProbeRecord)
+_R = TypeVar("_R", RunRecord, ProfileRecord, DeviceRecord, ProbeRecord, EvaluationRecord)
 
 
 class StoreError(UsageError):
@@ -159,6 +160,18 @@ class Store:
         self._write_record(folder, record)
         return folder
 
+    def evaluation_folder(self, model: str, evaluation_id: str) -> Path:
+        """Where the record of evaluating given weights stands or will stand."""
+        return self.root / "evaluations" / f"{slug(model)}-{evaluation_id[:12]}"
+
+    def write_evaluation(self, record: EvaluationRecord, predictions: Mapping[str, NDArray[np.generic]]) -> Path:
+        """Write what given weights do on a folder, predictions first if there are any. Returns the record's folder."""
+        folder = self.evaluation_folder(record.spec.model, record.id)
+        if predictions:
+            self._write(folder / PREDICTIONS, packed(predictions))
+        self._write_record(folder, record)
+        return folder
+
     def write_lab(self, data: bytes) -> Path:
         """Write what a lab was asked for, in place of what it was asked for before. Returns the file's path."""
         self._write(self.root / LAB, data)
@@ -225,7 +238,7 @@ class Store:
         """The good record in `folder`; raises ValueError where it is broken, OSError where it is missing."""
         return _parse(ProbeRecord, (folder / RECORD).read_bytes())
 
-    def _write_record(self, folder: Path, record: RunRecord | ProfileRecord | ProbeRecord) -> None:
+    def _write_record(self, folder: Path, record: RunRecord | ProfileRecord | ProbeRecord | EvaluationRecord) -> None:
         name = RECORD if record.status != "failed" else f"failed-{self.failures(folder) + 1}.json"
         self._write(folder / name, _as_json(record))
 
@@ -279,6 +292,8 @@ class Records:
     """What each device can do at best."""
     probes: list[ProbeRecord] = field(default_factory=list)
     """What probes found, good and failed."""
+    evaluations: list[EvaluationRecord] = field(default_factory=list)
+    """What given weights do on folders of images, good and failed."""
     _in_common: dict[tuple[str, int, int], NDArray[np.generic]] = field(default_factory=dict, repr=False, compare=False)
 
     def predictions(self, run_id: str, names: Collection[str] | None = None) -> dict[str, NDArray[np.generic]]:
@@ -315,6 +330,7 @@ def load_records(root: Path | str) -> Records:
             folders=folders,
             devices=_load(DeviceRecord, base, "devices", problems, folders),
             probes=_load(ProbeRecord, base, "probes", problems, folders),
+            evaluations=_load(EvaluationRecord, base, "evaluations", problems, folders),
         )
 
 
@@ -357,7 +373,7 @@ def _with_shared_parts(record: _R, met: dict[str, deque[Any]]) -> _R:
     return record.model_copy(update=same)
 
 
-def _as_json(record: RunRecord | ProfileRecord | DeviceRecord | ProbeRecord) -> bytes:
+def _as_json(record: RunRecord | ProfileRecord | DeviceRecord | ProbeRecord | EvaluationRecord) -> bytes:
     return (record.model_dump_json(indent=1) + "\n").encode()
 
 

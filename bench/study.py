@@ -47,6 +47,14 @@ class Study:
     """Download the dataset into `data_dir` where its source can."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda` or `cuda:i`."""
+    test_px: int | None = None
+    """With `--task evaluate`, side of the images; as the weights are published with unless given, as the next three."""
+    crop_pct: float | None = None
+    """With `--task evaluate`, part of the resized image that is cut out."""
+    interpolation: str | None = None
+    """With `--task evaluate`, resampling: `bilinear`, `bicubic`, `nearest`, `lanczos`."""
+    crop_mode: str | None = None
+    """With `--task evaluate`, how images are cut: `center`, `squash` or `border`."""
     pretrained: bool = False
     """Start every model from its default published weights; stands in the row."""
     checkpoint: tuple[str, ...] = ()
@@ -87,6 +95,16 @@ class Study:
             (
                 not (self.pretrained and self.protocol.geometry == "small"),
                 "--pretrained needs --geometry canonical: published weights do not fit the small geometry",
+            ),
+            (self.crop_pct is None or 0 < self.crop_pct <= 1, f"--crop-pct must be in (0, 1], not {self.crop_pct}"),
+            (self.test_px is None or 8 <= self.test_px <= 4096, f"--test-px must be 8 to 4096, not {self.test_px}"),
+            (
+                self.interpolation in (None, "bilinear", "bicubic", "nearest", "lanczos"),
+                f"--interpolation must be bilinear, bicubic, nearest or lanczos, not {self.interpolation!r}",
+            ),
+            (
+                self.crop_mode in (None, "center", "squash", "border"),
+                f"--crop-mode must be center, squash or border, not {self.crop_mode!r}",
             ),
             (self.limit is None or self.limit >= 0, f"--limit must not be negative, not {self.limit}"),
             (self.threads is None or 1 <= self.threads <= 4096, f"--threads must be at least 1, not {self.threads}"),

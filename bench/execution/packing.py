@@ -46,7 +46,8 @@ class Packing:
 
 def hardware_of(study: Study) -> Hardware:
     """The device as resolved; on a CPU a fixed number of models side by side share its threads."""
-    precision = "fp32" if study.protocol.task == "linear" else study.protocol.precision  # nothing is trained in bf16
+    untrained = study.protocol.task in ("linear", "evaluate")  # so that nothing is in bfloat16
+    precision = "fp32" if untrained else study.protocol.precision
     found = detect(study.device, precision, study.threads)
     if found.device == "cpu" and study.threads is None and study.fixed_cells > 1:
         return replace(found, threads=max(1, found.threads // study.fixed_cells))

@@ -41,7 +41,7 @@ def build(
     """
     import torch
 
-    _register()
+    register()
     entry = resolve(name)
     asked = {"img_size": img_size, "drop_rate": drop, "drop_path_rate": drop_path}
     torch.manual_seed(seed)
@@ -68,7 +68,7 @@ def build_module(name: str, *, num_classes: int, img_size: int, seed: int = 0) -
     """The untrained model alone, without regularisation: what probes look at, or load trained weights into."""
     import torch
 
-    _register()
+    register()
     entry = resolve(name)
     torch.manual_seed(seed)
     model = _create(entry, num_classes, {"img_size": img_size})[0]
@@ -76,8 +76,8 @@ def build_module(name: str, *, num_classes: int, img_size: int, seed: int = 0) -
     return model
 
 
-def _register() -> None:
-    """Make our own models known to timm."""
+def register() -> None:
+    """Make this project's own models known to timm."""
     import bench.models.cvt
     import bench.models.mini  # noqa: F401
 

@@ -1,0 +1,70 @@
+"""Which of a model's outputs the classes of a folder mean: ImageNet-1k's by WordNet id or number, or the model's own.
+
+The ids, and ReaL's labels (Beyer et al. 2020, "Are we done with ImageNet?"), are those that timm carries.
+"""
+
+from __future__ import annotations
+
+import json
+import pkgutil
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from bench.errors import UsageError, did_you_mean
+
+CLASSES = 1000
+"""Outputs of a model of ImageNet-1k."""
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """The outputs that the classes of a folder mean."""
+
+    outputs: tuple[int, ...]
+    """The model's output for each class of the folder, in the folder's order."""
+    named_by: str
+    """How that is known: `WordNet id`, `number` or `order`."""
+    restricted: bool
+    """Whether the folder has fewer classes than the model, so that only their outputs compete."""
+
+
+def map_classes(names: Sequence[str], num_classes: int) -> Mapping:
+    """The outputs of a model with `num_classes` that class folders `names` mean.
+
+    WordNet ids and numbers from 0 are looked up in ImageNet-1k; a subset such as ImageNet-A's or -R's 200 classes is
+    judged among its own. Any other names must be as many as the outputs, and mean them in sorted order. Raises
+    UsageError where they can mean nothing.
+    """
+    if num_classes == CLASSES and all(re.fullmatch(r"n\d{8}", name) for name in names):
+        known = {synset: k for k, synset in enumerate(synsets())}
+        for name in names:
+            if name not in known:
+                raise UsageError(f"class folder {name} is none of ImageNet-1k's.{did_you_mean(name, known)}")
+        return Mapping(tuple(known[name] for name in names), "WordNet id", len(names) < num_classes)
+    if num_classes == CLASSES and all(re.fullmatch(r"\d{1,4}", name) and int(name) < CLASSES for name in names):
+        return Mapping(tuple(map(int, names)), "number", len(names) < num_classes)
+    if len(names) == num_classes:
+        return Mapping(tuple(range(num_classes)), "order", restricted=False)
+    stranger = next((name for name in names if not re.fullmatch(r"n\d{8}", name)), names[0])
+    raise UsageError(
+        f"the folder has {len(names)} classes (such as {stranger!r}) and the model {num_classes} outputs: name the "
+        "folders by WordNet id (n01440764) or by number (0 to 999) for a model of ImageNet-1k, or give a model with as "
+        "many outputs."
+    )
+
+
+@cache
+def synsets() -> tuple[str, ...]:
+    """WordNet ids of ImageNet-1k's classes, in the order of a model's outputs."""
+    from timm.data.imagenet_info import ImageNetInfo
+
+    return tuple(ImageNetInfo("imagenet-1k").label_names())  # type: ignore[no-untyped-call]
+
+
+@cache
+def real_labels() -> dict[str, tuple[int, ...]]:
+    """ReaL's classes of each validation image, by file name; an image may have none, or several."""
+    text = pkgutil.get_data("timm.data", "_info/imagenet_real_labels.json") or b"[]"
+    return {f"ILSVRC2012_val_{k + 1:08d}.JPEG": tuple(labels) for k, labels in enumerate(json.loads(text))}
