@@ -202,7 +202,15 @@ def _report_costs(options: Options, records: Records, command: str, plan: Plan |
 def _report_only(options: Options) -> int:
     """Redraw everything from the records, without torch."""
     records = _records_or_error(options)
+    if records.evaluations:
+        from bench.analysis.evaluations import build_evaluations
+        from bench.report.evaluation_page import write_evaluations
+
+        write_evaluations(build_evaluations(records), options.study.output)
     if not any(record.cell.kind == "run" for record in records.runs):
+        if records.evaluations and not records.profiles:
+            print(f"written: {options.study.output / 'evaluations.md'}")
+            return OK
         if records.profiles and options.where is None:
             return _report_costs(options, records, "", None, OK)
         raise UsageError(f"there are no finished runs in {options.study.output}: run without --report-only first.")

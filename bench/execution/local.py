@@ -46,6 +46,12 @@ def run(study: Study, reporter: Reporter | None = None) -> Records:
     from bench.execution.packing import hardware_of, try_to_pack
 
     store = Store(study.output).open()
+    if study.protocol.task == "evaluate":
+        from bench.execution.evaluation import evaluate, requests_of
+
+        with store.exclusive():
+            list(evaluate(requests_of(study, hardware_of(study), COMMAND), fresh=study.fresh))
+        return load_records(study.output)
     with store.exclusive():
         data, cache_dir = prepare_data(study)
         plan = make_plan(study, data, hardware_of(study), store)

@@ -14,6 +14,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from timm.data import create_dataset, create_loader, resolve_data_config
 
+from bench import Protocol, Study, run
 from bench.analysis.evaluations import build_evaluations
 from bench.cli import main
 from bench.data.imagenet import synsets
@@ -179,6 +180,19 @@ def test_the_command_ranks_weights_and_goes_on_after_a_failure(tmp_path: Path, c
     assert main(command) == 0
     again = {record.id: record.created for record in load_records(output).evaluations if record.status == "ok"}
     assert again == made  # nothing is evaluated twice
+    page = (output / "evaluations.md").read_text()
+    (output / "evaluations.md").unlink()
+    assert main(["--report-only", "--output", str(output)]) == 0
+    assert (output / "evaluations.md").read_text() == page
+
+
+def test_the_python_call_evaluates_too(tmp_path: Path) -> None:
+    folder, file = photographs(tmp_path / "images"), weights(tmp_path / "w.safetensors")
+    asked = Protocol(task="evaluate", dataset=str(folder))
+    study = Study(models=("test_vit",), protocol=asked, checkpoint=(f"test_vit={file}",), output=tmp_path / "r")
+    (record,) = run(study).evaluations
+    assert record.status == "ok"
+    assert record.metrics.n == 15
 
 
 @pytest.mark.parametrize(
