@@ -68,7 +68,7 @@ def pack(plan: Plan, cache_dir: Path, command: str) -> Packing:
         return Packing(1)
 
     def rates(names: Sequence[str]) -> list[float]:
-        return _side_by_side(plan, names, cache_dir, command)
+        return side_by_side(plan, names, cache_dir, command)
 
     left = {model: sum(plan.images(job) for job in plan.of(model) if not job.done) for model in models}
     return choose(models, left, rates)
@@ -82,7 +82,7 @@ def choose(models: Sequence[str], left: dict[str, int], rates: Callable[[Sequenc
     """
     alone = [rate for model in models for rate in rates([model])]
     seconds = sum(left[model] / rate for model, rate in zip(models, alone, strict=True))
-    measured = [(1, _total([alone]))]
+    measured = [(1, total_rate([alone]))]
     if seconds < PAID_BACK_S:
         return Packing(1)
     best = 1
@@ -92,27 +92,29 @@ def choose(models: Sequence[str], left: dict[str, int], rates: Callable[[Sequenc
             packs = [rates(models[k : k + cells]) for k in range(0, len(models) - cells + 1, cells)]
         except (WorkerDied, WorkFailed):  # most often out of memory
             break
-        measured.append((cells, cells * _total(packs)))
+        measured.append((cells, cells * total_rate(packs)))
         if measured[-1][1] < GAIN * measured[-2][1]:
             break
         best = cells
     return Packing(best, tuple(measured))
 
 
-def _total(packs: Sequence[Sequence[float]]) -> float:
+def total_rate(packs: Sequence[Sequence[float]]) -> float:
     """Images/s of one place at which models of these rates train in turn, each for as many images."""
     every = [rate for pack in packs for rate in pack]
     return len(every) / sum(1 / rate for rate in every)
 
 
-def _side_by_side(plan: Plan, models: Sequence[str], cache_dir: Path, command: str) -> list[float]:
-    """Training images/s of each model while all of them train."""
+def side_by_side(
+    plan: Plan, models: Sequence[str], cache_dir: Path, command: str, seconds: float = MEASURE_S
+) -> list[float]:
+    """Training images/s of each model while all of them train for so many seconds."""
     with ExitStack() as stack:
         launchers = [stack.enter_context(Launcher(plan, model, cache_dir, command, Silent())) for model in models]
         cells = [next(job.cell for job in plan.of(model) if job.cell is not None) for model in models]
         with ThreadPoolExecutor(len(models)) as pool:
             asked = [
-                pool.submit(partial(launcher.training_rate, cell.weights, MEASURE_S))
+                pool.submit(partial(launcher.training_rate, cell.weights, seconds))
                 for launcher, cell in zip(launchers, cells, strict=True)
             ]
             return [future.result() for future in asked]

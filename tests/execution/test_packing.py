@@ -81,7 +81,7 @@ def test_a_number_is_taken_as_it_is_up_to_the_models_that_are_left(tmp_path: Pat
 
 
 def test_auto_measures_on_a_gpu_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packing, "_side_by_side", lambda plan, models, *_: [0.5] * len(models))
+    monkeypatch.setattr(packing, "side_by_side", lambda plan, models, *_: [0.5] * len(models))
     assert pack(_plan(tmp_path, GPU), tmp_path, "").cells == 4
     assert pack(_plan(tmp_path, CPU), tmp_path, "") == Packing(1)
     assert pack(_plan(tmp_path, GPU, models=("resnet18",)), tmp_path, "") == Packing(1)
