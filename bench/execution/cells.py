@@ -17,7 +17,7 @@ from bench.errors import UsageError
 from bench.execution.features import features
 from bench.measure.hardware import Hardware
 from bench.measure.memory import peak_resident_bytes
-from bench.measure.sweep import give_back_memory
+from bench.measure.sweep import give_back_memory, is_out_of_memory
 from bench.models.weights import CheckpointError
 from bench.protocol import Protocol
 from bench.records import (
@@ -113,7 +113,8 @@ class Bench:
             raise
         except Exception as error:
             record, predictions = failed_run(self.site, cell, failure(error), trials), None
-            self.engine.forget()
+            if is_out_of_memory(error):
+                self.engine.forget()
             give_back_memory(self.device)
         Store(self.site.root).write_run(record, predictions)
         return record

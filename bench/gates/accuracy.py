@@ -47,8 +47,10 @@ class Trainer:
         import torch
 
         from bench.data.batches import load
+        from bench.execution.worker import full_precision
         from bench.training.step import Engine
 
+        full_precision()
         self.protocol, self.info, self.hardware = protocol, info, hardware
         self.device = torch.device(hardware.device)
         self.data: ImageData = load(info, cache_dir=cache_dir, img_size=protocol.img_size, device=self.device)
