@@ -154,14 +154,16 @@ def _step_s(name: str, side: int, images: int) -> float:
 
 
 def _finished(output: Path, count: int) -> Study:
-    """A finished study of `count` runs, written without waiting for the disk."""
-    sizes = 10 if count >= 10 else 1
+    """A finished study of `count` runs, written without waiting for the disk: more models, since a record lists all
+    seeds and sizes of its protocol."""
+    import timm
+
     protocol = Protocol(
-        train_sizes=tuple(round(0.1 * (k + 1), 1) for k in range(sizes)),
-        seeds=tuple(range(count // sizes)),
+        train_sizes=tuple(round(0.1 * (k + 1), 1) for k in range(10)),
+        seeds=tuple(range(10 if count >= 100 else 1)),
         lr_trials=1,
     )
-    return finished_study(output, protocol, ("resnet18",))
+    return finished_study(output, protocol, tuple(timm.list_models()[: max(1, count // 100)]))
 
 
 def _seconds(call: Callable[[], object], times: int = 3) -> float:
