@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bench.analysis.board import build_board as build_board
-    from bench.execution.local import run as run
+    from bench.execution.launch import run as run
     from bench.protocol import Protocol as Protocol
     from bench.store import Records as Records
     from bench.store import load_records as load_records
@@ -19,7 +19,7 @@ __all__ = ["Protocol", "Records", "Study", "__version__", "build_board", "load_r
 _HOMES = {
     "Protocol": "bench.protocol",
     "Study": "bench.study",
-    "run": "bench.execution.local",
+    "run": "bench.execution.launch",
     "Records": "bench.store",
     "load_records": "bench.store",
     "build_board": "bench.analysis.board",

@@ -18,11 +18,9 @@ from bench.execution.progress import Reporter, Silent
 from bench.measure.environment import environment
 from bench.measure.hardware import Hardware
 from bench.records import CellSpec, DataInfo, Failure, RunRecord, TrialResult
-from bench.store import Records, Store, load_records
-from bench.study import Job, Plan, Study, choose_lr, initial_weights, make_plan, trial_results
+from bench.store import Store
+from bench.study import Job, Plan, Study, choose_lr, initial_weights, trial_results
 
-COMMAND = "bench.run(study)"
-"""What stands as the command in records of studies that were started from Python."""
 NO_RATE = "no learning-rate trial of this model succeeded"
 
 
@@ -36,28 +34,6 @@ class Tally:
     """Jobs that left a failed record in this call."""
     left: int
     """Jobs not tried, because of `--limit`."""
-
-
-def run(study: Study, reporter: Reporter | None = None) -> Records:
-    """Run everything in `study` that is not done, and return all records of its output folder.
-
-    Raises UsageError for bad input. Interrupted or killed, the same call goes on where it stopped.
-    """
-    from bench.execution.packing import hardware_of, try_to_pack
-
-    store = Store(study.output).open()
-    if study.protocol.task == "evaluate":
-        from bench.execution.evaluation import evaluate, requests_of
-
-        with store.exclusive():
-            list(evaluate(requests_of(study, hardware_of(study), COMMAND), fresh=study.fresh))
-        return load_records(study.output)
-    with store.exclusive():
-        data, cache_dir = prepare_data(study)
-        plan = make_plan(study, data, hardware_of(study), store)
-        many = try_to_pack(plan, cache_dir, COMMAND)
-        execute(plan, cache_dir, command=COMMAND, reporter=reporter or Silent(), at_once=many)
-    return load_records(study.output)
 
 
 def prepare_data(study: Study, progress: Callable[[int, int], None] | None = None) -> tuple[DataInfo | None, Path]:
