@@ -15,6 +15,7 @@ from bench.data.cache import default_cache_dir, prepare
 from bench.execution.features import features
 from bench.models.build import build, build_module
 from bench.protocol import content_hash
+from bench.study import initial_weights
 from bench.training.linear import state_sha256
 
 CPU = torch.device("cpu")
@@ -132,12 +133,16 @@ def test_grey_images_get_the_moments_of_each_channel() -> None:
         assert torch.allclose(own[:, channel], (byte - mean) / std, atol=1e-4)
 
 
-def test_weights_that_cannot_be_had_fail_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    run(Study(models=("resnet18",), protocol=LINEAR, output=tmp_path))
-    failed = load_records(tmp_path).runs
-    assert {r.status for r in failed} == {"failed"}
-    assert all("published weights of resnet18 cannot be loaded" in r.failure.line for r in failed)
+@pytest.mark.parametrize("task", ["finetune", "linear", "evaluate"])
+def test_tasks_that_need_weights_take_published_ones_unless_a_file_is_given(task: str, checkpoint: Path) -> None:
+    asked = Study(
+        models=("resnet18", "test_resnet"),
+        protocol=Protocol(task=task),  # type: ignore[arg-type]
+        checkpoint=(f"test_resnet={checkpoint}",),
+    )
+    started = initial_weights(asked)
+    assert started["resnet18"] == "pretrained"
+    assert started["test_resnet"].startswith("sha256:")
 
 
 def test_protocols_of_before_keep_their_names() -> None:
