@@ -10,6 +10,11 @@ class UsageError(ValueError):
     """Bad input. Its message is one complete line; the command prints it and exits with 2."""
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says, in its first line; the name of its class where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def nearest(word: str, choices: Iterable[str], count: int = 3) -> list[str]:
     """The `count` choices most similar to `word`, best first; empty where none is similar."""
     return difflib.get_close_matches(word.lower(), list(dict.fromkeys(choices)), n=count, cutoff=0.5)

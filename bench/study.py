@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bench.errors import UsageError, did_you_mean
+from bench.errors import UsageError, did_you_mean, first_line
 from bench.models.zoo import parse_models
 from bench.protocol import Protocol, content_hash
 
@@ -184,8 +184,7 @@ def import_plugins(modules: Sequence[str]) -> None:
         try:
             importlib.import_module(name)
         except Exception as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise UsageError(f"--plugins: cannot import {name!r}: {reason}.") from error
+            raise UsageError(f"--plugins: cannot import {name!r}: {first_line(error)}.") from error
 
 
 @dataclass(frozen=True)
@@ -274,6 +273,10 @@ class Plan:
         if job.cell is None or self.study.protocol.task == "linear":
             return 0
         return self.study.protocol.steps(job.cell.train_size) * self.study.protocol.batch_size
+
+    def images_left(self, model: str) -> int:
+        """Training images that the unfinished jobs of a model show it."""
+        return sum(self.images(job) for job in self.of(model) if not job.done)
 
 
 def make_plan(

@@ -6,15 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bench.analysis.comparisons import holm, mcnemar, one_seed_interval
+from bench.analysis.comparisons import ALPHA, holm, mcnemar, one_seed_interval
 from bench.analysis.intervals import wilson
+from bench.analysis.rows import settle
 from bench.records import EvaluationRecord
 from bench.store import Records
-
-ALPHA = 0.05
-"""Level at which two models are told apart, after Holm's adjustment."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +60,8 @@ class EvaluationBoard:
 
 def build_evaluations(records: Records) -> list[EvaluationBoard]:
     """Every board of evaluations that the records hold, the newest first. Reads predictions."""
-    latest: dict[str, EvaluationRecord] = {}
-    for record in sorted(records.evaluations, key=lambda r: (r.status == "ok", r.created)):
-        latest[record.id] = record
     groups: dict[tuple[str, str], list[EvaluationRecord]] = {}
-    for record in latest.values():
+    for record in settle(records.evaluations):
         groups.setdefault((record.spec.folder_sha256, record.spec.hardware), []).append(record)
     boards = [EvaluationBoard(group[-1].dataset, _rows(group, records)) for group in groups.values()]
     return sorted(boards, key=lambda board: board.updated, reverse=True)
@@ -79,12 +73,8 @@ def _rows(group: Sequence[EvaluationRecord], records: Records) -> tuple[Evaluati
     failed = sorted((r for r in group if r.metrics is None), key=lambda r: r.spec.model)
     rows = [_alone(record) for record in good]
     hits = [_hits(record, records) for record in good]
-    against = [_against(hits[0], other) for other in hits[1:]]
-    adjusted = holm(np.array([p for *_, p in against], np.float64))
-    for k, ((difference, low, high, _), p) in enumerate(zip(against, adjusted, strict=True), start=1):
-        rows[k] = replace(
-            rows[k], difference=difference, difference_low=low, difference_high=high, p_holm=float(p)
-        )  # fmt: skip
+    for k, (difference, low, high, p) in enumerate(_behind(hits), start=1):
+        rows[k] = replace(rows[k], difference=difference, difference_low=low, difference_high=high, p_holm=p)
     return (*_ranked(rows, hits), *(EvaluationRow(record) for record in failed))
 
 
@@ -101,6 +91,13 @@ def _hits(record: EvaluationRecord, records: Records) -> dict[str, bool]:
     return dict(zip(arrays["image"].tolist(), told, strict=True))
 
 
+def _behind(hits: Sequence[dict[str, bool]]) -> list[tuple[float, float, float, float]]:
+    """`_against` the first of these, for every other one; the p-values adjusted together (Holm)."""
+    found = [_against(hits[0], other) for other in hits[1:]]
+    adjusted = holm(np.array([p for *_, p in found], np.float64))
+    return [(gap, low, high, float(p)) for (gap, low, high, _), p in zip(found, adjusted, strict=True)]
+
+
 def _against(best: dict[str, bool], other: dict[str, bool]) -> tuple[float, float, float, float]:
     """(difference, its interval, p) of another model against the best, on the files of both."""
     common = best.keys() & other.keys()
@@ -114,11 +111,10 @@ def _against(best: dict[str, bool], other: dict[str, bool]) -> tuple[float, floa
 def _ranked(rows: list[EvaluationRow], hits: list[dict[str, bool]]) -> list[EvaluationRow]:
     """Tiers: the best without a rank opens one; in it are the following that cannot be told apart from it."""
     ranked: list[EvaluationRow] = []
-    first = 0
+    first, p = 0, [row.p_holm for row in rows]
     for k, row in enumerate(rows):
-        if k > first:
-            p: NDArray[np.float64] = np.array([_against(hits[first], other)[3] for other in hits[first + 1 :]])
-            if holm(p)[k - first - 1] < ALPHA:
-                first = k
+        behind = p[k - first]
+        if k > first and behind is not None and behind < ALPHA:
+            first, p = k, [None, *(adjusted for *_, adjusted in _behind(hits[k:]))]
         ranked.append(replace(row, rank=first + 1))
     return ranked

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 from bench.analysis.roofline import device_of, roof_point
 from bench.analysis.settings import Choice, choose_profiles
 from bench.profiles import DeviceRecord, ProfileRecord
-from bench.records import CellSpec, ModelInfo, RunRecord, TrialResult
+from bench.records import CellSpec, EvaluationRecord, ModelInfo, RunRecord, TrialResult
 
 Status = Literal["complete", "partial", "failed"]
+Attempt = TypeVar("Attempt", RunRecord, EvaluationRecord)
 
 
 class GroupKey(NamedTuple):
@@ -200,9 +201,9 @@ def key_of(cell: CellSpec) -> GroupKey:
     )
 
 
-def settle(records: Iterable[RunRecord]) -> list[RunRecord]:
-    """One record per cell: the good one if there is any, else the latest failed attempt; in the order given."""
-    chosen: dict[str, RunRecord] = {}
+def settle(records: Iterable[Attempt]) -> list[Attempt]:
+    """One record per request: the good one if there is any, else the latest failed attempt; in the order given."""
+    chosen: dict[str, Attempt] = {}
     for record in records:
         known = chosen.get(record.id)
         if known is None or _preference(known) < _preference(record):
@@ -210,7 +211,7 @@ def settle(records: Iterable[RunRecord]) -> list[RunRecord]:
     return list(chosen.values())
 
 
-def _preference(record: RunRecord) -> tuple[bool, str]:
+def _preference(record: RunRecord | EvaluationRecord) -> tuple[bool, str]:
     return record.status == "ok", record.created
 
 

@@ -52,7 +52,7 @@ class ImageData:
         self.info, self.img_size, self.device = info, img_size, device
         self._splits, self._labels = splits, labels
         self._targets = {name: torch.from_numpy(values).to(device) for name, values in labels.items()}
-        self._scale, self._shift = _affine(info.mean, info.std, device)
+        self._normalise_by(info.mean, info.std)
         self._map: Tensor | None = None
 
     def under(self, intervention: str, seed: int) -> ImageData:
@@ -67,19 +67,20 @@ class ImageData:
             changed._map = torch.from_numpy(pixel_map(parsed, self.img_size, seed)).to(self.device)
         return changed
 
-    @property
-    def moments(self) -> tuple[Tensor, Tensor]:
-        """(scale, shift) [1, channels, 1, 1] of the normalisation: bytes times the one less the other."""
-        return self._scale, self._shift
-
     def normalised(self, mean: Sequence[float], std: Sequence[float]) -> ImageData:
         """The same images, normalised by these moments of each channel instead of the train split's own.
 
         Shares all memory with this one. With three channels, grey images become three equal ones first.
         """
         changed = copy(self)
-        changed._scale, changed._shift = _affine(mean, std, self.device)
+        changed._normalise_by(mean, std)
         return changed
+
+    def _normalise_by(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        """Set the moments of each channel, and what bytes are multiplied by and then made less by for them."""
+        self.moments = list(mean), list(std)
+        means, deviations = (torch.tensor(v, device=self.device).view(1, -1, 1, 1) for v in self.moments)
+        self._scale, self._shift = 1 / (255 * deviations), means / deviations
 
     def labels(self, split: str) -> NDArray[np.int64]:
         """Labels int64 [n] of `train` or `test`, in the order that indices refer to."""
@@ -128,12 +129,6 @@ class ImageData:
             images = images.flatten(2)[:, :, self._map].view(images.shape)
         wide = images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images
         return wide.contiguous(memory_format=torch.channels_last)
-
-
-def _affine(mean: Sequence[float], std: Sequence[float], device: torch.device) -> tuple[Tensor, Tensor]:
-    """(scale, shift) [1, c, 1, 1], so that a byte times the one less the other is normalised."""
-    means, deviations = (torch.tensor(list(v), device=device).view(1, -1, 1, 1) for v in (mean, std))
-    return 1 / (255 * deviations), means / deviations
 
 
 def load(info: DataInfo, *, cache_dir: Path, img_size: int, device: torch.device) -> ImageData:

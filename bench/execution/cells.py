@@ -206,12 +206,12 @@ class Bench:
             )  # fmt: skip
         found, fit_s = self._fits[same], time.perf_counter() - begin
         answers = found.logits(seen.test)
-        scale, shift = (values.flatten().double().cpu() for values in shown.moments)
+        mean, std = shown.moments
         linear = LinearMetrics(
             features=seen.train.shape[1],
             weights_sha256=seen.weights_sha256,
-            mean=(shift / (255 * scale)).tolist(),
-            std=(1 / (255 * scale)).tolist(),
+            mean=mean,
+            std=std,
             l2=found.l2,
             l2_tried=list(STRENGTHS),
             dev_losses=list(found.dev_losses),

@@ -51,7 +51,7 @@ def features(model: nn.Module, data: ImageData, *, what: str, cache_dir: Path) -
         "weights": weights,
         "data": data.info.fingerprint,
         "px": data.img_size,
-        "moments": [values.flatten().tolist() for values in data.moments],
+        "moments": data.moments,
         "what": what,
         "device": data.device.type,
     }

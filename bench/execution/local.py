@@ -168,7 +168,7 @@ class Launcher:
             hardware=plan.hardware,
             environment=environment(plan.hardware, command).model_copy(update={"cells_per_device": at_once}),
             root=plan.study.output,
-            images_left=sum(plan.images(job) for job in plan.of(model) if not job.done),
+            images_left=plan.images_left(model),
             checkpoint=plan.study.checkpoints().get(model),
             plugins=plan.study.plugins,
         )

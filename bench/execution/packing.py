@@ -70,7 +70,7 @@ def pack(plan: Plan, cache_dir: Path, command: str) -> Packing:
     def rates(names: Sequence[str]) -> list[float]:
         return side_by_side(plan, names, cache_dir, command)
 
-    left = {model: sum(plan.images(job) for job in plan.of(model) if not job.done) for model in models}
+    left = {model: plan.images_left(model) for model in models}
     return choose(models, left, rates)
 
 

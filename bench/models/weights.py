@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import UsageError
+from bench.errors import UsageError, first_line
 from bench.models.provenance import described
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
                 f"checkpoint {path} is refused: opening it would run code of its own (or it is no checkpoint at all); "
                 "save it as safetensors, or as a plain dictionary of tensors."
             ) from error
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise CheckpointError(f"checkpoint {path} cannot be read: {reason}.") from error
     return _tensors(state, path)
 
@@ -70,7 +70,7 @@ def published_weights(builder: str, create: Any) -> tuple[nn.Module, str]:
     except UsageError:
         raise
     except Exception as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise CheckpointError(
             f"the published weights of {builder} cannot be loaded: {reason} "
             "(--checkpoint MODEL=FILE starts from a local file)."

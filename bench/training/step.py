@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from bench.errors import first_line
 from bench.protocol import Protocol
 from bench.records import StepKind
 from bench.training.recipe import make_optimizer, step_clipped
@@ -155,7 +156,7 @@ class Engine:
     def __init__(self, precision: str, device: torch.device, images_left: int = 0) -> None:
         """`images_left` is how many training images the model has to see in all, from which compiling may pay."""
         self.precision, self.device, self.images_left = precision, device, images_left
-        self.setup_s = 0.0
+        self.setup_s = 0.0  # of everything recorded so far
         self._recorded: Recorded | None = None
         self._unfit = device.type != "cuda"
 
@@ -187,14 +188,14 @@ class Engine:
         try:
             self._recorded = self._record(model, protocol, images, targets, compiled=False)
         except Exception as error:
-            log.info("a training step of this model is not recorded as a CUDA graph: %s", _first_line(error))
+            log.info("a training step of this model is not recorded as a CUDA graph: %s", first_line(error))
             self._unfit = True
             _recover(self.device)
             return None
         plain = self._recorded.seconds_per_step()
         if self.images_left / len(images) * plain > COMPILE_PAYS_S:
             self._recorded = self._faster_compiled(model, protocol, images, targets, plain) or self._recorded
-        self.setup_s = time.perf_counter() - start
+        self.setup_s += time.perf_counter() - start
         return self._recorded
 
     def _faster_compiled(
@@ -204,7 +205,7 @@ class Engine:
         try:
             compiled = self._record(model, protocol, images, targets, compiled=True)
         except Exception as error:
-            log.info("this model is trained without torch.compile: %s", _first_line(error))
+            log.info("this model is trained without torch.compile: %s", first_line(error))
             _recover(self.device)
             return None
         return compiled if compiled.seconds_per_step() < plain_s else None
@@ -238,7 +239,3 @@ def _recover(device: torch.device) -> None:
     gc.collect()
     torch.cuda.synchronize(device)
     torch.cuda.empty_cache()
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.imagenet import Mapping, map_classes, real_labels
-from bench.errors import UsageError
+from bench.errors import UsageError, first_line
 from bench.models.weights import classifier_names, read_state_dict
 from bench.models.zoo import resolve
 
@@ -122,14 +123,7 @@ def data_config(model: nn.Module, img_size: int | None, **asked: Any) -> dict[st
 
 def outputs_of(name: str, checkpoint: Path | None) -> int:
     """Outputs of a model as published, or as a checkpoint file has them."""
-    import timm
-    import torch
-
-    from bench.models.build import register
-
-    register()
-    with torch.device("meta"):
-        published = timm.create_model(resolve(name).builder)
+    published = _as_published(name)
     if checkpoint is not None:
         head = classifier_names(published)
         sizes = [tensor.shape[0] for key, tensor in read_state_dict(checkpoint).items() if key in head]
@@ -140,6 +134,12 @@ def outputs_of(name: str, checkpoint: Path | None) -> int:
 
 def test_size(name: str) -> int:
     """Side in pixels of the images with which a model's weights are published for testing."""
+    return int(data_config(_as_published(name), None)["input_size"][-1])
+
+
+@cache
+def _as_published(name: str) -> nn.Module:
+    """timm's model with its own classifier and configuration, without any memory for its weights."""
     import timm
     import torch
 
@@ -147,7 +147,7 @@ def test_size(name: str) -> int:
 
     register()
     with torch.device("meta"):
-        return int(data_config(timm.create_model(resolve(name).builder), None)["input_size"][-1])
+        return timm.create_model(resolve(name).builder)
 
 
 def _outputs(model: nn.Module) -> int:
@@ -164,8 +164,7 @@ def _reader(folder: Path) -> Any:
             return ReaderImageInTar(str(folder))  # type: ignore[no-untyped-call]
         return create_dataset("", root=str(folder), split="validation").reader
     except (RuntimeError, AssertionError, OSError, IndexError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UsageError(f"--dataset {folder}: no images can be read there: {reason}") from error
+        raise UsageError(f"--dataset {folder}: no images can be read there: {first_line(error)}") from error
 
 
 class _Pictures:

@@ -35,18 +35,16 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def study_of(protocol: Protocol, checkpoint: Path, output: Path) -> Study:
+    """The smallest ResNet, started from a file."""
+    start = (f"test_resnet={checkpoint}",)
+    return Study(models=("test_resnet",), protocol=protocol, checkpoint=start, output=output, time_budget=0.5)
+
+
 @pytest.fixture(scope="module")
 def linear(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("linear")
-    run(
-        Study(
-            models=("test_resnet",),
-            protocol=LINEAR,
-            checkpoint=(f"test_resnet={checkpoint}",),
-            output=output,
-            time_budget=0.5,
-        )
-    )
+    run(study_of(LINEAR, checkpoint, output))
     return output
 
 
@@ -66,15 +64,7 @@ def test_all_sizes_and_seeds_of_a_linear_study_cost_one_pass(linear: Path) -> No
 @pytest.mark.slow
 def test_features_are_found_again_by_another_study(checkpoint: Path, linear: Path, tmp_path: Path) -> None:
     more = Protocol(task="linear", train_sizes=(100,), seeds=(3,), augment="none")
-    run(
-        Study(
-            models=("test_resnet",),
-            protocol=more,
-            checkpoint=(f"test_resnet={checkpoint}",),
-            output=tmp_path,
-            time_budget=0.5,
-        )
-    )
+    run(study_of(more, checkpoint, tmp_path))
     (again,) = load_records(tmp_path).runs
     assert again.linear.extract_s == 0
     assert again.linear.weights_sha256 == load_records(linear).runs[0].linear.weights_sha256
@@ -111,15 +101,7 @@ def test_a_linear_board_is_ranked_and_says_what_was_done(linear: Path) -> None:
 @pytest.mark.slow
 def test_equal_images_of_several_seeds_are_fitted_once(checkpoint: Path, tmp_path: Path) -> None:
     whole = Protocol(task="linear", train_sizes=(1.0,), seeds=(0, 1), augment="none")
-    run(
-        Study(
-            models=("test_resnet",),
-            protocol=whole,
-            checkpoint=(f"test_resnet={checkpoint}",),
-            output=tmp_path,
-            time_budget=0.5,
-        )
-    )
+    run(study_of(whole, checkpoint, tmp_path))
     first, second = sorted(load_records(tmp_path).runs, key=lambda r: r.cell.seed)
     assert first.test == second.test
     assert second.linear.fit_s < 0.01 * first.linear.fit_s
@@ -130,14 +112,7 @@ def test_finetuning_trains_every_part_on_images_normalised_for_the_weights(check
     tuned = Protocol(
         task="finetune", batch_size=8, samples_seen=160, train_sizes=(100,), lr_trials=1, bn_samples=16, lr=1e-3
     )
-    study = Study(
-        models=("test_resnet",),
-        protocol=tuned,
-        checkpoint=(f"test_resnet={checkpoint}",),
-        output=tmp_path,
-        time_budget=0.5,
-    )
-    run(study)
+    run(study_of(tuned, checkpoint, tmp_path))
     (record,) = load_records(tmp_path).runs
     assert record.status == "ok"
     assert record.model.mean == HALF
