@@ -36,8 +36,8 @@ def write_files(folder: Path, images: int, classes: int) -> None:
         coarse.resize((500, 375), Image.Resampling.BICUBIC).save(path / f"{k}.jpg", quality=90)
 
 
-def timm_s(model: nn.Module, folder: Path, workers: int, device: torch.device) -> np.ndarray:
-    """Predictions by the loop of timm's validation script."""
+def timm_logits(model: nn.Module, folder: Path, workers: int, device: torch.device) -> np.ndarray:
+    """Logits by the loop of timm's validation script."""
     config = resolve_data_config({}, model=model, use_test_size=True)  # type: ignore[no-untyped-call]
     loader = create_loader(
         create_dataset("", root=str(folder), split="validation"), input_size=config["input_size"],
@@ -46,7 +46,7 @@ def timm_s(model: nn.Module, folder: Path, workers: int, device: torch.device) -
         crop_mode=config["crop_mode"], pin_memory=device.type == "cuda", device=device, persistent_workers=False,
     )  # fmt: skip
     with torch.inference_mode():
-        found = [model(x.to(device).contiguous(memory_format=torch.channels_last)).argmax(1).cpu() for x, _ in loader]
+        found = [model(x.to(device).contiguous(memory_format=torch.channels_last)).cpu() for x, _ in loader]
     return torch.cat(found).numpy()
 
 
@@ -69,7 +69,7 @@ if __name__ == "__main__":
             for who in ("timm", "ours") if turn % 2 else ("ours", "timm"):
                 start = time.perf_counter()
                 if who == "timm":
-                    answers[who] = timm_s(model, Path(name), asked.workers, device)
+                    answers[who] = timm_logits(model, Path(name), asked.workers, device).argmax(1)
                 else:
                     found = validate(model, Path(name), device=device, workers=asked.workers)
                     answers[who] = found.logits.argmax(1)

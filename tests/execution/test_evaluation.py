@@ -12,7 +12,6 @@ import timm
 import torch
 from PIL import Image
 from safetensors.torch import save_file
-from timm.data import create_dataset, create_loader, resolve_data_config
 
 from bench import Protocol, Study, run
 from bench.analysis.evaluations import build_evaluations
@@ -21,6 +20,7 @@ from bench.data.imagenet import synsets
 from bench.models.build import build
 from bench.store import load_records
 from bench.training.validate import outputs_of, validate
+from tests.benchmarks.validation_speed import timm_logits
 
 CPU = torch.device("cpu")
 CLASSES = ("cat", "dog", "fox")
@@ -55,15 +55,7 @@ def weights(path: Path, name: str = "test_vit", outputs: int = 3, seed: int = 0)
 def of_timm(name: str, checkpoint: Path, folder: Path, outputs: int) -> np.ndarray:
     """Logits as timm's validation script makes them."""
     model = timm.create_model(name, num_classes=outputs, checkpoint_path=str(checkpoint)).eval()
-    config = resolve_data_config({}, model=model, use_test_size=True)
-    data = create_dataset("", root=str(folder), split="validation")
-    loader = create_loader(
-        data, input_size=config["input_size"], batch_size=4, use_prefetcher=False,
-        interpolation=config["interpolation"], mean=config["mean"], std=config["std"], num_workers=0,
-        crop_pct=config["crop_pct"], crop_mode=config["crop_mode"], persistent_workers=False,
-    )  # fmt: skip
-    with torch.no_grad():
-        return torch.cat([model(images) for images, _ in loader]).numpy()
+    return timm_logits(model, folder, workers=0, device=CPU)
 
 
 @pytest.mark.parametrize("name", ["test_vit", "test_resnet", "test_efficientnet"])
