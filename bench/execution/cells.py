@@ -33,7 +33,7 @@ from bench.records import (
     TrainMetrics,
     TrialResult,
 )
-from bench.store import Store, StoreError, cell_id
+from bench.store import Store, cell_id
 from bench.training.evaluate import predict
 from bench.training.fit import Fit, fit, training_rate
 from bench.training.linear import STRENGTHS, LinearFit, fit_linear
@@ -75,6 +75,18 @@ class Site:
     """Modules to import first; they may register models."""
 
 
+@dataclass(frozen=True)
+class Made:
+    """What a cell came to, not yet written."""
+
+    record: RunRecord
+    """Good or failed."""
+    predictions: dict[str, NDArray[Any]] | None = None
+    """What goes into predictions.npz."""
+    weights: bytes | None = None
+    """The content of a safetensors file, where weights are kept."""
+
+
 @dataclass
 class _Trained:
     """A trained model and how it came about; kept so that the best trial need not be trained twice."""
@@ -107,17 +119,19 @@ class Bench:
 
     def run_cell(self, cell: CellSpec, lr: float, trials: list[TrialResult], keep_weights: bool = False) -> RunRecord:
         """Train and evaluate one cell, write its record (weights first, if kept) and return it. Raises StoreError."""
+        made = self.make(cell, lr, trials, keep_weights)
+        write(made, Store(self.site.root))
+        return made.record
+
+    def make(self, cell: CellSpec, lr: float, trials: list[TrialResult], keep_weights: bool = False) -> Made:
+        """Train and evaluate one cell; whatever fails is in the record. Writes nothing."""
         try:
-            record, predictions = self._run(cell, lr, trials, keep_weights)
-        except StoreError:
-            raise
+            return self._run(cell, lr, trials, keep_weights)
         except Exception as error:
-            record, predictions = failed_run(self.site, cell, failure(error), trials), None
             if is_out_of_memory(error):
                 self.engine.forget()
             give_back_memory(self.device)
-        Store(self.site.root).write_run(record, predictions)
-        return record
+            return Made(failed_run(self.site, cell, failure(error), trials))
 
     def training_rate(self, model: str, weights: str, seconds: float = 0.0) -> float:
         """Training images per second over a few steps, and so many seconds at least. Writes nothing."""
@@ -169,9 +183,7 @@ class Bench:
             )
         return self._data
 
-    def _run(
-        self, cell: CellSpec, lr: float, trials: list[TrialResult], keep_weights: bool
-    ) -> tuple[RunRecord, dict[str, NDArray[Any]] | None]:
+    def _run(self, cell: CellSpec, lr: float, trials: list[TrialResult], keep_weights: bool) -> Made:
         train_idx, dev_idx = self._indices()
         data = self.data.under(cell.intervention, cell.seed)
         chosen = subset(data.labels("train"), train_idx, cell.train_size, cell.seed)
@@ -183,15 +195,14 @@ class Bench:
             metrics, predictions, test_s = test(trained.model, self._as_recorded(data, trained.info))
         elif self._best is None or self._best.worse_than(trained):
             self._best = trained
-        if keep_weights:
-            Store(self.site.root).write_weights(cell, packed_weights(trained.model))
+        weights = packed_weights(trained.model) if keep_weights else None
         train = train_metrics(trained, self.site.protocol, len(chosen), test_s, self._peak_bytes())
         results = {"model": trained.info, "train": train, "test": metrics, "trials": trials}
-        return self._record(cell, chosen, dev_idx, results), predictions
+        return Made(self._record(cell, chosen, dev_idx, results), predictions, weights)
 
     def _run_linear(
         self, cell: CellSpec, data: ImageData, chosen: NDArray[np.int64], dev_idx: NDArray[np.int64]
-    ) -> tuple[RunRecord, dict[str, NDArray[Any]]]:
+    ) -> Made:
         """Fit a classifier on features that are made once for all cells of a model."""
         labels = data.labels("train")
         frozen, info = self._frozen_model(cell)
@@ -223,7 +234,9 @@ class Bench:
             fit_s=fit_s,
         )
         metrics, predictions = judged(answers, data.labels("test"))
-        return self._record(cell, chosen, dev_idx, {"model": info, "linear": linear, "test": metrics}), predictions
+        return Made(
+            self._record(cell, chosen, dev_idx, {"model": info, "linear": linear, "test": metrics}), predictions
+        )
 
     def _frozen_model(self, cell: CellSpec) -> tuple[nn.Module, ModelInfo]:
         """The model with its initial weights, which are the same for all cells, built once."""
@@ -319,6 +332,13 @@ class Bench:
 
             return int(torch.cuda.max_memory_allocated(self.device))
         return peak_resident_bytes()
+
+
+def write(made: Made, store: Store) -> None:
+    """Write a cell's weights if they are kept, its predictions, and then its record. Raises StoreError."""
+    if made.weights is not None:
+        store.write_weights(made.record.cell, made.weights)
+    store.write_run(made.record, made.predictions)
 
 
 def test(model: nn.Module, data: ImageData) -> tuple[EvalMetrics, dict[str, NDArray[Any]], float]:
