@@ -137,6 +137,16 @@ class TrainMetrics(Frozen):
     """How steps were launched: operation by operation, as one CUDA graph, or as one of compiled code."""
     setup_s: float = 0.0
     """Wall time of recording and compiling the step in seconds, in the run before which it was done."""
+    devices: int = 1
+    """GPUs that trained the model together (processes on a CPU), each on its part of every batch."""
+    parts: int = 1
+    """Parts that each batch went through the model in, their gradients added up."""
+    resumed: int = 0
+    """Times that the training was ended and went on from its kept state."""
+    bn_batch: int | None = None
+    """Images over which BatchNorm took its statistics in training, at least; None for a model without BatchNorm."""
+    bn_synchronised: bool = False
+    """Whether it took them over the parts of all devices."""
     bn_samples: int = 0
     """Training images over which BatchNorm statistics were re-estimated; 0 for a model without BatchNorm."""
     peak_bytes: int | None = None

@@ -6,6 +6,7 @@ Layout below the output folder::
     runs/<protocol>/<model>/n<size>-s<seed>-<id>/predictions.npz
     runs/<protocol>/<model>/n<size>-s<seed>-<id>/failed-1.json     one per failed attempt
     profiles/<model>-<px>px-<id>/record.json                       what a model costs, likewise
+    runs/<protocol>/<model>/n<size>-s<seed>-<id>/training.pt       the state of a training in the middle
     devices/<hardware>-<id>/record.json                            what a device can do at best
     runs/<protocol>/<model>/n<size>-s<seed>-<id>/weights.safetensors  of those trained models that probes look at
     images/<fingerprint>/thumbnails.npz                            small copies of the test images that boards show
@@ -36,6 +37,7 @@ from pydantic import ValidationError
 
 from bench.arrays import packed, read_arrays
 from bench.errors import UsageError
+from bench.files import atomic_write
 from bench.profiles import DeviceRecord, ProfileRecord
 from bench.protocol import content_hash
 from bench.records import SCHEMA_VERSION, CellSpec, EvaluationRecord, ProbeRecord, ProbeSpec, RunRecord
@@ -45,6 +47,7 @@ PREDICTIONS = "predictions.npz"
 THUMBNAILS = "thumbnails.npz"
 WEIGHTS = "weights.safetensors"
 ARRAYS = "arrays.npz"
+STATE = "training.pt"
 LAB = "lab.json"
 _SHARED = ("protocol", "data", "environment")
 """Fields of a record that are the same in all records of one call."""
@@ -152,6 +155,22 @@ class Store:
         self._write(path, data)
         return path
 
+    def write_state(self, cell: CellSpec, data: bytes) -> None:
+        """Keep the state of a training in the middle, in place of the one before."""
+        self._write(self.cell_folder(cell) / STATE, data)
+
+    def read_state(self, cell: CellSpec) -> bytes | None:
+        """The state of a training in the middle; None where none is kept."""
+        try:
+            return (self.cell_folder(cell) / STATE).read_bytes()
+        except OSError:
+            return None
+
+    def drop_state(self, cell: CellSpec) -> None:
+        """Forget the state of a training."""
+        with contextlib.suppress(OSError):
+            (self.cell_folder(cell) / STATE).unlink(missing_ok=True)
+
     def write_probe(self, record: ProbeRecord, arrays: Mapping[str, NDArray[np.generic]] | None = None) -> Path:
         """Write what a probe found, its arrays first. A failed one never replaces a good one. Returns its folder."""
         folder = self.probe_folder(record.spec)
@@ -246,32 +265,6 @@ class Store:
         with _explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             atomic_write(path, data)
-
-
-def atomic_write(path: Path, data: bytes, *, durable: bool = True) -> None:
-    """Write `data` so that `path` holds the old bytes or the new ones, never a mixture; if `durable`, also after a
-    power cut, which costs a few milliseconds a file."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
-    if not durable:
-        return
-    with contextlib.suppress(OSError):
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 @dataclass(frozen=True)
@@ -436,10 +429,3 @@ def _explained(path: Path) -> Iterator[None]:
         else:
             advice = "choose another folder with --output, or make this one writable"
         raise StoreError(f"cannot write {path}: {error.strerror or error}; {advice}.") from error
-
-
-def _umask() -> int:
-    """The process's file mode mask (reading it means setting it)."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

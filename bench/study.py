@@ -72,6 +72,14 @@ class Study:
     cells_per_device: str = "auto"
     """How many models train side by side on the device, `auto` or a number. `auto` is as many as raise the total on a
     GPU (measured, where that pays), and one on a CPU; a number shares the threads of a CPU out among them."""
+    gpus_per_cell: int = 1
+    """GPUs of this machine that train one model together, each on its part of every batch; on a CPU so many processes,
+    which share its threads."""
+    accumulate: str = "auto"
+    """Parts that each batch goes through a model in, gradients added up: `auto` is as few as fit into a GPU's memory,
+    and one on a CPU."""
+    save_every: float = 10.0
+    """Minutes of a training after which its state is kept, to go on from there if it is ended; 0 for never."""
     cost_only: bool = False
     """Measure what the models cost (at 224 px and 1,000 classes unless given), train nothing, need no dataset."""
     channels_last: bool = True
@@ -92,6 +100,25 @@ class Study:
                 re.fullmatch(r"auto|[1-9]\d{0,3}", self.cells_per_device) is not None,
                 f"--cells-per-device must be auto or a number of models, not {self.cells_per_device!r}",
             ),
+            (
+                re.fullmatch(r"auto|[1-9]\d{0,4}", self.accumulate) is not None
+                and (self.parts or 1) <= self.protocol.batch_size,
+                f"--accumulate must be auto or a number up to --batch-size, not {self.accumulate!r}",
+            ),
+            (
+                self.gpus_per_cell >= 1 and self.protocol.batch_size % max(1, self.gpus_per_cell) == 0,
+                f"--gpus-per-cell must divide --batch-size {self.protocol.batch_size}, and {self.gpus_per_cell} does "
+                "not: every GPU gets an equal part of each batch",
+            ),
+            (
+                self.gpus_per_cell == 1 or self.cells_per_device in ("auto", "1"),
+                "--gpus-per-cell and --cells-per-device exclude each other: give one of them",
+            ),
+            (
+                self.gpus_per_cell == 1 or self.protocol.task in ("scratch", "finetune"),
+                f"--gpus-per-cell is for trainings, and --task {self.protocol.task} trains nothing",
+            ),
+            (0 <= self.save_every < 1e6, f"--save-every must be 0 minutes or more, not {self.save_every}"),
             (
                 not (self.pretrained and self.protocol.geometry == "small"),
                 "--pretrained needs --geometry canonical: published weights do not fit the small geometry",
@@ -126,6 +153,11 @@ class Study:
     def fixed_cells(self) -> int:
         """Models side by side as asked for; 1 where that is left to a measurement."""
         return 1 if self.cells_per_device == "auto" else int(self.cells_per_device)
+
+    @property
+    def parts(self) -> int | None:
+        """Parts of a batch as asked for; None where the memory decides."""
+        return None if self.accumulate == "auto" else int(self.accumulate)
 
     def cost_settings(self, training_precision: str) -> CostSettings:
         """How cost is measured, given the training arithmetic as resolved; inference is float32 unless asked."""
@@ -292,6 +324,7 @@ def make_plan(
     then that is all there is. Raises UsageError where a train size does not fit the data.
     """
     from bench.data.splits import dev_counts, resolve_train_sizes
+    from bench.measure.hardware import several
 
     protocol = study.protocol
     if data is None:
@@ -308,7 +341,7 @@ def make_plan(
             "model": branch.model,
             "protocol_id": protocol.id,
             "data_fingerprint": data.fingerprint,
-            "hardware": hardware.name,
+            "hardware": several(hardware.name, study.gpus_per_cell),
             "threads": hardware.threads if hardware.device == "cpu" else 0,
             "precision": hardware.precision,
             "weights": weights[branch.model],

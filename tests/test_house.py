@@ -33,6 +33,7 @@ FLOORS = (
     "data",
     "values",
     "errors",
+    "files",
 )
 """From the top floor down; an import goes to the same room or to a lower floor."""
 MODULES = sorted(p for p in BENCH.rglob("*.py") if p.name != "__init__.py")

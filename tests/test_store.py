@@ -16,9 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.files import atomic_write
 from bench.profiles import DeviceRecord, ProfileRecord, Rate
 from bench.records import SCHEMA_VERSION, CellSpec, Failure, RunRecord
-from bench.store import RECORD, Store, StoreError, atomic_write, cell_id, load_records, slug
+from bench.store import RECORD, Store, StoreError, cell_id, load_records, slug
 from tests.samples import ENVIRONMENT, make_cell, make_run
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from bench.measure.hardware import one_of
 from bench.profiles import ProfileRecord, Switches, Timing
 from bench.records import Environment, RunRecord
 
@@ -125,7 +126,7 @@ def _choice(fitting: Sequence[ProfileRecord], settings: Settings | None) -> Choi
 def _of_run(by_request: Mapping[tuple[str, Any, int], list[ProfileRecord]], run: RunRecord) -> list[ProfileRecord]:
     """The profiles of a run's model, at its size and classes, on its machine."""
     threads = run.cell.threads if device_kind(run.environment.device) == "cpu" else run.environment.threads
-    here = run.environment.model_copy(update={"hardware": run.cell.hardware, "threads": threads})
+    here = run.environment.model_copy(update={"hardware": one_of(run.cell.hardware), "threads": threads})
     wanted = run.cell.model, run.protocol.get("img_size"), len(run.data.classes)
     return [p for p in by_request.get(wanted, []) if same_machine(here, p.environment)]
 

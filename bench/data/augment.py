@@ -14,6 +14,7 @@ from torch import Generator, Tensor
 from torch.nn.functional import one_hot
 
 from bench.data.randaugment import rand_augment
+from bench.data.share import ALONE, Share
 from bench.data.transfer import onto
 
 CROP_FRACTION = 1 / 8
@@ -35,35 +36,41 @@ class Augment:
     classes: int
     """Number of classes, for mixed targets."""
 
-    def on_pixels(self, images: Tensor, generator: Generator) -> Tensor:
-        """Crop, flip and RandAugment: uint8 [b, h, w, c] in and out."""
+    @property
+    def mixes(self) -> bool:
+        """Whether an image needs others of its batch."""
+        return self.name == "heavy"
+
+    def on_pixels(self, images: Tensor, generator: Generator, share: Share = ALONE) -> Tensor:
+        """Crop, flip and RandAugment: uint8 [b, h, w, c] in and out; of a batch of which these are a `share`."""
         if self.name == "none":
             return images
-        images = crop_and_flip(images, generator, flip=self.flip)
-        return rand_augment(images, generator) if self.name == "heavy" else images
+        images = crop_and_flip(images, generator, flip=self.flip, share=share)
+        return rand_augment(images, generator, share) if self.name == "heavy" else images
 
     def on_normalised(self, images: Tensor, targets: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
-        """Mixing and erasing: float [b, c, h, w] and labels int64 [b]; targets come back as float [b, classes]
-        where images were mixed."""
-        if self.name != "heavy":
+        """Mixing and erasing, of whole batches: float [b, c, h, w] and labels int64 [b]; targets come back as float
+        [b, classes] where images were mixed."""
+        if not self.mixes:
             return images, targets
         images, soft = mix(images, targets, self.classes, generator)
         return erase(images, generator), soft
 
 
-def crop_and_flip(images: Tensor, generator: Generator, *, flip: bool) -> Tensor:
+def crop_and_flip(images: Tensor, generator: Generator, *, flip: bool, share: Share = ALONE) -> Tensor:
     """Shift every image by up to an eighth of its side, edges reflected, and mirror half of them if `flip`.
 
-    One gather: both are maps from output to input rows and columns.
+    One gather: both are maps from output to input rows and columns. Drawn for the batch, done for a `share` of it.
     """
-    batch, height, width, _ = images.shape
+    own, height, width, _ = images.shape
+    batch = own * share.ranks
     rows = _shifted(height, batch, generator)
     columns = _shifted(width, batch, generator)
     if flip:
         mirrored = torch.rand(batch, 1, generator=generator) < 0.5
         columns = torch.where(mirrored, columns.flip(1), columns)
-    rows, columns = onto(images.device, rows), onto(images.device, columns)
-    which = torch.arange(batch, device=images.device)
+    rows, columns = (onto(images.device, places[share.of(batch)]) for places in (rows, columns))
+    which = torch.arange(own, device=images.device)
     return images[which[:, None, None], rows[:, :, None], columns[:, None, :]]
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
-from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Generator, Tensor
 from torch.nn.functional import interpolate
 
 from bench.data.augment import Augment
@@ -20,6 +20,7 @@ from bench.data.cache import content_folder
 from bench.data.decode import usable_cpus
 from bench.data.info import DataInfo
 from bench.data.interventions import parse_intervention, pixel_map
+from bench.data.share import ALONE, Share
 from bench.data.stream import Stream
 from bench.data.transfer import onto
 from bench.errors import UsageError
@@ -97,21 +98,39 @@ class ImageData:
             yield self._shown(self._normalise(resize(pixels, self.img_size))), part
 
     def train_batches(
-        self, indices: NDArray[np.int64], *, steps: int, batch_size: int, seed: int, augment: str
+        self,
+        indices: NDArray[np.int64],
+        *,
+        steps: int,
+        batch_size: int,
+        seed: int,
+        augment: str,
+        generator: Generator | None = None,
+        first: int = 0,
+        share: Share = ALONE,
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """`steps` whole batches from endless reshuffled passes over `indices` of the train split, augmented.
 
         Order and augmentation depend on `seed` alone. Targets are int64 [b], or float [b, classes] where images
-        were mixed. No batch is ever incomplete: a subset smaller than a batch fills it by repetition.
+        were mixed. No batch is ever incomplete: a subset smaller than a batch fills it by repetition. A training that
+        goes on begins at batch `first`, with `generator` of augmentation in the state that it then had. With a `share`
+        only its part of each batch is loaded, augmented and given, the same as it would be in the whole batch.
         """
         recipe = Augment(augment, flip=self.info.flip, classes=len(self.info.classes))
-        generator = torch.Generator().manual_seed(_seed(seed, _AUGMENT))
-        batches = partial(epochs, indices, steps, batch_size, seed)
-        for part, pixels in zip(batches(), self._splits["train"].walk(batches()), strict=True):
-            images = self._normalise(recipe.on_pixels(resize(pixels, self.img_size), generator))
+        generator = augmentation(seed) if generator is None else generator
+        own = share.of(batch_size)
+
+        def orders() -> Iterator[NDArray[np.int64]]:
+            return islice(epochs(indices, steps, batch_size, seed), first, None)
+
+        parts = self._splits["train"].walk(part[own] for part in orders())
+        for part, pixels in zip(orders(), parts, strict=True):
+            pixels = recipe.on_pixels(resize(pixels, self.img_size), generator, share)
+            if recipe.mixes:
+                pixels = share.whole(pixels)
             targets = self._targets["train"][onto(self.device, torch.from_numpy(part))]
-            images, targets = recipe.on_normalised(images, targets, generator)
-            yield self._shown(images), targets
+            images, targets = recipe.on_normalised(self._normalise(pixels), targets, generator)
+            yield self._shown(images[own] if recipe.mixes else images), targets[own]
 
     def _normalise(self, pixels: Tensor) -> Tensor:
         """uint8 [b, h, w, c] → float32 [b, c, h, w], less the mean and over the deviation of each channel."""
@@ -212,6 +231,11 @@ def in_order(indices: Numbers, batch_size: int) -> Iterator[Numbers]:
     """Consecutive parts of an array or tensor, each of `batch_size` but for the last one."""
     for start in range(0, len(indices), batch_size):
         yield indices[start : start + batch_size]
+
+
+def augmentation(seed: int) -> Generator:
+    """What augmentation draws from, at the beginning of a training."""
+    return torch.Generator().manual_seed(_seed(seed, _AUGMENT))
 
 
 def epochs(indices: NDArray[np.int64], steps: int, batch_size: int, seed: int) -> Iterator[NDArray[np.int64]]:

@@ -14,6 +14,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn.functional import affine_grid, avg_pool2d, grid_sample
 
+from bench.data.share import ALONE, Share
 from bench.data.transfer import onto
 
 ROUNDS = 2
@@ -40,13 +41,18 @@ OPERATIONS = ("identity", *GEOMETRIC, *TABLE, *BLEND)
 """The fourteen operations of the paper; a draw is a position in this tuple."""
 
 
-def rand_augment(images: Tensor, generator: Generator) -> Tensor:
-    """Two operations per image, each with a random sign where it has one: uint8 [b, h, w, c] in and out."""
+def rand_augment(images: Tensor, generator: Generator, share: Share = ALONE) -> Tensor:
+    """Two operations per image, each with a random sign where it has one: uint8 [b, h, w, c] in and out.
+
+    Drawn for the batch of which these images are a `share`.
+    """
     pixels = images.permute(0, 3, 1, 2).contiguous()
+    batch = len(images) * share.ranks
+    own = share.of(batch)
     for _ in range(ROUNDS):
-        drawn = torch.randint(len(OPERATIONS), (len(images),), generator=generator)
-        signs = torch.randint(2, (len(images),), generator=generator) * 2.0 - 1.0
-        pixels = apply(pixels, drawn, signs)
+        drawn = torch.randint(len(OPERATIONS), (batch,), generator=generator)
+        signs = torch.randint(2, (batch,), generator=generator) * 2.0 - 1.0
+        pixels = apply(pixels, drawn[own], signs[own])
     return pixels.permute(0, 2, 3, 1)
 
 

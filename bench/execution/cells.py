@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.share import Share
 from bench.data.splits import dev_split, index_sha256, subset
 from bench.errors import UsageError
 from bench.execution.features import features
-from bench.measure.hardware import Hardware
+from bench.execution.process import WorkFailed
+from bench.execution.site import Made, Site, failed_run, failure, write
 from bench.measure.memory import peak_resident_bytes
 from bench.measure.sweep import give_back_memory, is_out_of_memory
 from bench.models.weights import CheckpointError
-from bench.protocol import Protocol
 from bench.records import (
     CellSpec,
-    DataInfo,
-    Environment,
     EvalMetrics,
-    Failure,
     LinearMetrics,
     ModelInfo,
     RunRecord,
@@ -33,11 +30,12 @@ from bench.records import (
     TrainMetrics,
     TrialResult,
 )
-from bench.store import Store, cell_id
-from bench.training.evaluate import predict
+from bench.store import Store, StoreError, cell_id
+from bench.training.evaluate import has_batchnorm, predict
 from bench.training.fit import Fit, fit, training_rate
 from bench.training.linear import STRENGTHS, LinearFit, fit_linear
 from bench.training.metrics import evaluate_logits
+from bench.training.state import Keeper
 from bench.training.step import Engine
 from bench.values import now
 
@@ -49,42 +47,6 @@ if TYPE_CHECKING:
 
 MAX_LOGITS = 4_000_000
 """Largest number of logits kept beside the predictions of a run (16 MB as float32)."""
-
-
-@dataclass(frozen=True)
-class Site:
-    """What a worker needs besides its cells. Plain and picklable."""
-
-    protocol: Protocol
-    """The protocol of the study."""
-    data: DataInfo
-    """The dataset as prepared."""
-    cache_dir: Path
-    """Where the decoded images are."""
-    hardware: Hardware
-    """The device as resolved."""
-    environment: Environment
-    """Goes into every record."""
-    root: Path
-    """Output folder."""
-    images_left: int = 0
-    """Training images that this worker's model has to see in all."""
-    checkpoint: Path | None = None
-    """File with the initial weights of this worker's model."""
-    plugins: tuple[str, ...] = ()
-    """Modules to import first; they may register models."""
-
-
-@dataclass(frozen=True)
-class Made:
-    """What a cell came to, not yet written."""
-
-    record: RunRecord
-    """Good or failed."""
-    predictions: dict[str, NDArray[Any]] | None = None
-    """What goes into predictions.npz."""
-    weights: bytes | None = None
-    """The content of a safetensors file, where weights are kept."""
 
 
 @dataclass
@@ -119,14 +81,30 @@ class Bench:
 
     def run_cell(self, cell: CellSpec, lr: float, trials: list[TrialResult], keep_weights: bool = False) -> RunRecord:
         """Train and evaluate one cell, write its record (weights first, if kept) and return it. Raises StoreError."""
-        made = self.make(cell, lr, trials, keep_weights)
-        write(made, Store(self.site.root))
+        store = Store(self.site.root)
+        keeper = None
+        if self.site.save_every_s > 0:
+            keeper = Keeper(partial(store.read_state, cell), partial(store.write_state, cell), self.site.save_every_s)
+        made = self.make(cell, lr, trials, keep_weights, keeper)
+        if not self.site.share.alone and made.record.failure is not None:
+            raise WorkFailed(made.record.failure)  # the others of its team have to be ended first
+        if self.site.share.rank == 0:
+            write(made, store)
         return made.record
 
-    def make(self, cell: CellSpec, lr: float, trials: list[TrialResult], keep_weights: bool = False) -> Made:
-        """Train and evaluate one cell; whatever fails is in the record. Writes nothing."""
+    def make(
+        self,
+        cell: CellSpec,
+        lr: float,
+        trials: list[TrialResult],
+        keep_weights: bool = False,
+        keeper: Keeper | None = None,
+    ) -> Made:
+        """Train and evaluate one cell; whatever fails is in the record. Writes nothing but states, by `keeper`."""
         try:
-            return self._run(cell, lr, trials, keep_weights)
+            return self._run(cell, lr, trials, keep_weights, keeper)
+        except StoreError:
+            raise
         except Exception as error:
             if is_out_of_memory(error):
                 self.engine.forget()
@@ -166,7 +144,10 @@ class Bench:
     def engine(self) -> Engine:
         """What makes the steps of all trainings of this worker."""
         if self._engine is None:
-            self._engine = Engine(self.site.hardware.precision, self.device, self.site.images_left)
+            site = self.site
+            self._engine = Engine(
+                site.hardware.precision, self.device, site.images_left, share=site.share, parts=site.parts
+            )
         return self._engine
 
     @property
@@ -183,20 +164,22 @@ class Bench:
             )
         return self._data
 
-    def _run(self, cell: CellSpec, lr: float, trials: list[TrialResult], keep_weights: bool) -> Made:
+    def _run(
+        self, cell: CellSpec, lr: float, trials: list[TrialResult], keep_weights: bool, keeper: Keeper | None
+    ) -> Made:
         train_idx, dev_idx = self._indices()
         data = self.data.under(cell.intervention, cell.seed)
         chosen = subset(data.labels("train"), train_idx, cell.train_size, cell.seed)
         if self.site.protocol.task == "linear":
             return self._run_linear(cell, data, chosen, dev_idx)
-        trained = self._train(cell, lr, data, chosen, dev_idx)
+        trained = self._train(cell, lr, data, chosen, dev_idx, keeper)
         metrics, predictions, test_s = None, None, 0.0
         if cell.kind == "run":
-            metrics, predictions, test_s = test(trained.model, self._as_recorded(data, trained.info))
+            metrics, predictions, test_s = test(trained.model, self._as_recorded(data, trained.info), self.site.share)
         elif self._best is None or self._best.worse_than(trained):
             self._best = trained
         weights = packed_weights(trained.model) if keep_weights else None
-        train = train_metrics(trained, self.site.protocol, len(chosen), test_s, self._peak_bytes())
+        train = train_metrics(trained, self.site, len(chosen), test_s, self._peak_bytes())
         results = {"model": trained.info, "train": train, "test": metrics, "trials": trials}
         return Made(self._record(cell, chosen, dev_idx, results), predictions, weights)
 
@@ -271,7 +254,13 @@ class Bench:
         )
 
     def _train(
-        self, cell: CellSpec, lr: float, data: ImageData, chosen: NDArray[np.int64], dev_idx: NDArray[np.int64]
+        self,
+        cell: CellSpec,
+        lr: float,
+        data: ImageData,
+        chosen: NDArray[np.int64],
+        dev_idx: NDArray[np.int64],
+        keeper: Keeper | None,
     ) -> _Trained:
         """A model trained as `cell` asks; the best trial's own if it is the same training, bit for bit."""
         key = _key(cell, lr)
@@ -291,6 +280,7 @@ class Bench:
             seed=cell.seed,
             engine=self.engine,
             on_step=self.on_images,
+            keeper=keeper,
         )
         return _Trained(key, model, info, result, built)
 
@@ -334,18 +324,11 @@ class Bench:
         return peak_resident_bytes()
 
 
-def write(made: Made, store: Store) -> None:
-    """Write a cell's weights if they are kept, its predictions, and then its record. Raises StoreError."""
-    if made.weights is not None:
-        store.write_weights(made.record.cell, made.weights)
-    store.write_run(made.record, made.predictions)
-
-
-def test(model: nn.Module, data: ImageData) -> tuple[EvalMetrics, dict[str, NDArray[Any]], float]:
+def test(model: nn.Module, data: ImageData, share: Share) -> tuple[EvalMetrics, dict[str, NDArray[Any]], float]:
     """Open the test split, once, after training: metrics, what goes into predictions.npz, seconds."""
     start = time.perf_counter()
     labels = data.labels("test")
-    logits = predict(model, data, "test", np.arange(len(labels), dtype=np.int64))
+    logits = predict(model, data, "test", np.arange(len(labels), dtype=np.int64), share=share)
     metrics, arrays = judged(logits, labels)
     return metrics, arrays, time.perf_counter() - start
 
@@ -366,9 +349,10 @@ def packed_weights(model: nn.Module) -> bytes:
     return save({name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()})
 
 
-def train_metrics(trained: _Trained, protocol: Protocol, size: int, test_s: float, peak_bytes: int) -> TrainMetrics:
+def train_metrics(trained: _Trained, site: Site, size: int, test_s: float, peak_bytes: int) -> TrainMetrics:
     """The record's view of a training."""
-    result = trained.fit
+    result, protocol = trained.fit, site.protocol
+    normed = has_batchnorm(trained.model)
     samples = result.steps * protocol.batch_size
     return TrainMetrics(
         steps=result.steps,
@@ -389,31 +373,14 @@ def train_metrics(trained: _Trained, protocol: Protocol, size: int, test_s: floa
         total_s=trained.build_s + result.setup_s + result.train_s + result.eval_s + test_s,
         step=result.step,
         setup_s=result.setup_s,
+        devices=site.share.ranks,
+        parts=result.parts,
+        resumed=result.resumed,
         bn_samples=result.bn_samples,
+        bn_batch=protocol.batch_size // result.parts if normed else None,
+        bn_synchronised=normed and not site.share.alone,
         peak_bytes=peak_bytes,
     )
-
-
-def failed_run(site: Site, cell: CellSpec, why: Failure, trials: list[TrialResult]) -> RunRecord:
-    """The record of a cell that has no result."""
-    return RunRecord(
-        id=cell_id(cell),
-        cell=cell,
-        status="failed",
-        created=now(),
-        protocol=site.protocol.to_dict(),
-        data=site.data,
-        environment=site.environment,
-        trials=trials,
-        failure=why,
-    )
-
-
-def failure(error: BaseException) -> Failure:
-    """An exception as it stands in a record: its class, its first line, the end of its traceback."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    tail = "".join(traceback.format_exception(error))[-4000:]
-    return Failure(kind=type(error).__name__, message=lines[0][:500], traceback=tail)
 
 
 def _key(cell: CellSpec, lr: float) -> tuple[str, str, int, int, float]:

@@ -8,6 +8,7 @@ from bench.errors import UsageError
 from bench.execution.local import Launcher
 from bench.execution.process import WorkerDied, WorkFailed
 from bench.execution.progress import Silent
+from bench.measure.hardware import several
 from bench.store import load_records
 from bench.study import Plan
 
@@ -19,7 +20,7 @@ def known_rates(plan: Plan) -> dict[str, float]:
     for record in load_records(plan.study.output).runs:
         same = (
             record.train is not None
-            and record.cell.hardware == plan.hardware.name
+            and record.cell.hardware == several(plan.hardware.name, plan.study.gpus_per_cell)
             and record.cell.precision == plan.hardware.precision
             and record.protocol.get("img_size") == protocol.img_size
             and record.protocol.get("batch_size") == protocol.batch_size

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from bench.errors import UsageError
-from bench.execution.cells import failure
 from bench.execution.costs import describe
 from bench.execution.process import Worker, WorkerDied, WorkFailed
+from bench.execution.site import failure
 from bench.execution.worker import serve, settle_in
 from bench.measure.environment import environment
 from bench.measure.hardware import Hardware

@@ -9,12 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
+from bench.data.share import Share
 from bench.execution.costs import describe, measure_costs
 from bench.execution.crew import Crew, Shared
 from bench.execution.interrupt import heeded
 from bench.execution.meter import CostRequest
 from bench.execution.process import Worker, WorkerDied, WorkFailed
 from bench.execution.progress import Reporter, Silent
+from bench.execution.ranks import Ranks
 from bench.measure.environment import environment
 from bench.measure.hardware import Hardware
 from bench.records import CellSpec, DataInfo, Failure, RunRecord, TrialResult
@@ -157,25 +159,35 @@ class Launcher:
     def __init__(
         self, plan: Plan, model: str, cache_dir: Path, command: str, reporter: Reporter, at_once: int = 1
     ) -> None:
-        from bench.execution.cells import Site
+        from bench.execution.site import Site
         from bench.execution.worker import work
 
         self.plan, self.model, self.reporter = plan, model, reporter
+        study = plan.study
         self.site = Site(
-            protocol=plan.study.protocol,
+            protocol=study.protocol,
             data=plan.dataset,
             cache_dir=cache_dir,
             hardware=plan.hardware,
             environment=environment(plan.hardware, command).model_copy(update={"cells_per_device": at_once}),
-            root=plan.study.output,
+            root=study.output,
             images_left=plan.images_left(model),
-            checkpoint=plan.study.checkpoints().get(model),
-            plugins=plan.study.plugins,
+            checkpoint=study.checkpoints().get(model),
+            plugins=study.plugins,
+            parts=study.parts,
+            save_every_s=60 * study.save_every,
         )
         self.store = Store(plan.study.output)
         self.abandoned = False
         self.trials = self._earlier_trials()
-        self._worker = Worker(work, (self.site,), model, reporter.images)
+        ranks = study.gpus_per_cell
+
+        def of_rank(rank: int, meeting: Path) -> Worker:
+            heard = reporter.images if rank == 0 else lambda images: None
+            return Worker(work, (self.site.of_rank(Share(rank, ranks), meeting),), f"{model}-{rank}", heard)
+
+        one = Worker(work, (self.site,), model, reporter.images)
+        self._worker: Worker | Ranks = one if ranks == 1 else Ranks(ranks, of_rank)
 
     def __enter__(self) -> Launcher:
         return self
@@ -186,11 +198,15 @@ class Launcher:
     def run(self, job: Job) -> RunRecord:
         """Run one job to its record, whatever happens to the worker."""
         self.reporter.started(job)
+        if self.plan.study.fresh and job.cell is not None:
+            self.store.drop_state(job.cell)
         try:
             record = self._ask_for(job)
         except (WorkerDied, WorkFailed) as error:
             if self.abandoned:
                 raise
+            if isinstance(error, WorkFailed) and job.cell is not None:
+                self.store.drop_state(job.cell)
             record = self._write_failure(job, describe(error))
         if job.kind == "trial" and record.cell.lr is not None:
             self._trials(record.cell)[record.cell.lr] = record
@@ -242,7 +258,7 @@ class Launcher:
 
     def _write_failure(self, job: Job, why: Failure) -> RunRecord:
         """Write the record that a dead worker could not."""
-        from bench.execution.cells import failed_run
+        from bench.execution.site import failed_run
 
         assert job.cell is not None
         sweep = trial_results(self._trials(job.cell)) if job.kind == "run" else []

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from bench.data.info import DataInfo
-from bench.execution.cells import failure
 from bench.execution.costs import describe
 from bench.execution.process import Worker, WorkerDied, WorkFailed
+from bench.execution.site import failure
 from bench.execution.worker import keep_freed_memory, serve, settle_in
 from bench.measure.hardware import Hardware
 from bench.measure.sweep import give_back_memory

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import UsageError
-from bench.execution.cells import failure
+from bench.execution.site import failure
 from bench.execution.worker import keep_freed_memory, serve, settle_in
 from bench.measure.hardware import Hardware
 from bench.measure.settings import CostSettings, Metric

@@ -49,9 +49,21 @@ def hardware_of(study: Study) -> Hardware:
     untrained = study.protocol.task in ("linear", "evaluate")  # so that nothing is in bfloat16
     precision = "fp32" if untrained else study.protocol.precision
     found = detect(study.device, precision, study.threads)
-    if found.device == "cpu" and study.threads is None and study.fixed_cells > 1:
-        return replace(found, threads=max(1, found.threads // study.fixed_cells))
+    together = study.fixed_cells * study.gpus_per_cell
+    if found.device == "cpu" and study.threads is None and together > 1:
+        return replace(found, threads=max(1, found.threads // together))
+    if found.device != "cpu" and study.gpus_per_cell > 1:
+        check_gpus(found.device, study.gpus_per_cell)
     return found
+
+
+def check_gpus(device: str, wanted: int) -> None:
+    """Raise UsageError where there are not so many GPUs from `device` on."""
+    import torch
+
+    first, there = int(device.partition(":")[2] or 0), torch.cuda.device_count()
+    if first + wanted > there:
+        raise UsageError(f"--gpus-per-cell {wanted} needs as many GPUs from {device} on, and there are {there} in all.")
 
 
 def pack(plan: Plan, cache_dir: Path, command: str) -> Packing:
@@ -64,7 +76,7 @@ def pack(plan: Plan, cache_dir: Path, command: str) -> Packing:
     models = [model for model in study.models if any(job.cell is not None and not job.done for job in plan.of(model))]
     if study.cells_per_device != "auto":
         return Packing(max(1, min(study.fixed_cells, len(models))))
-    if plan.hardware.device == "cpu" or len(models) < 2:
+    if plan.hardware.device == "cpu" or len(models) < 2 or study.gpus_per_cell > 1:
         return Packing(1)
 
     def rates(names: Sequence[str]) -> list[float]:

@@ -13,7 +13,9 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from bench.errors import UsageError
-from bench.execution.cells import Bench, Site, failure
+from bench.execution.cells import Bench
+from bench.execution.process import WorkFailed
+from bench.execution.site import Site, failure
 from bench.store import StoreError
 from bench.study import import_plugins
 
@@ -25,10 +27,28 @@ def work(connection: Connection, site: Site, parent: int) -> None:
     """Serve the cells of one model: ("cell", spec, lr, trials), ("rate", model, weights), ("weights", model)."""
     settle_in(parent, site.hardware.threads, site.plugins)
     keep_freed_memory()
+    if not site.share.alone:
+        meet(site)
     bench = Bench(site, on_images=lambda images: connection.send(("images", images)))
     serve(
         connection,
         {"cell": bench.run_cell, "rate": bench.training_rate, "weights": bench.check_weights},
+    )
+
+
+def meet(site: Site) -> None:
+    """Join the process group of all workers that train a model together."""
+    import torch
+    from torch import distributed
+
+    on_gpu = site.hardware.device.startswith("cuda")
+    if on_gpu:
+        torch.cuda.set_device(torch.device(site.hardware.device))
+    distributed.init_process_group(
+        "nccl" if on_gpu else "gloo",
+        init_method=f"file://{site.meeting}",
+        rank=site.share.rank,
+        world_size=site.share.ranks,
     )
 
 
@@ -66,6 +86,8 @@ def serve(connection: Connection, tasks: Mapping[str, Callable[..., Any]]) -> No
                 connection.send(("store", str(error)))
             except UsageError as error:
                 connection.send(("error", str(error)))
+            except WorkFailed as error:
+                connection.send(("failed", error.failure))
             except Exception as error:
                 connection.send(("failed", failure(error)))
 

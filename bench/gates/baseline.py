@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from bench.errors import UsageError
+from bench.files import atomic_write
 from bench.protocol import Protocol
-from bench.store import atomic_write
 from bench.values import Frozen
 
 BASELINE_VERSION = 1

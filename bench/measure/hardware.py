@@ -32,6 +32,17 @@ class Hardware:
     """Memory of the device; None where the system does not tell."""
 
 
+def several(name: str, count: int) -> str:
+    """`2 × NAME` where several devices of a name train one model together; the name itself for one."""
+    return name if count == 1 else f"{count} × {name}"
+
+
+def one_of(name: str) -> str:
+    """The inverse: the name of one of them."""
+    count, times, one = name.partition(" × ")
+    return one if times and count.isdigit() else name
+
+
 def detect(device: str, precision: str, threads: int | None = None) -> Hardware:
     """Resolve `auto`, `cpu`, `cuda` or `cuda:i`, and `auto`, `fp32` or `bf16`.
 

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 
-from bench.store import StoreError, atomic_write
+from bench.files import atomic_write
+from bench.store import StoreError
 
 _DRAWN = ".drawn.json"
 _DRAWN_BY = ("matplotlib", "seaborn", "altair", "vl-convert-python", "itables")

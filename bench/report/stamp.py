@@ -187,7 +187,7 @@ def _machine(board: Board) -> str:
     shared = f"; up to {most} models trained side by side: train img/s are those of a shared device" if most > 1 else ""
     return (
         f"{board.key.hardware} ({newest.device}), {threads}, {board.key.precision}{memory}; {newest.platform}"
-        f"{_launched(board)}{shared}"
+        f"{_launched(board)}{_divided(board)}{shared}"
     )
 
 
@@ -206,6 +206,22 @@ def _launched(board: Board) -> str:
     if len(rows) == 1:
         return f"; training steps {LAUNCHED[next(iter(rows))]}"
     return "; training steps " + ", ".join(f"{LAUNCHED[kind]} ({listing(names)})" for kind, names in rows.items())
+
+
+def _divided(board: Board) -> str:
+    """How batches were divided among devices and in time, and what BatchNorm then saw; empty where they were whole."""
+    divided: dict[str, list[str]] = {}
+    together = False
+    for row in board.rows:
+        trained = [run.train for run in row.runs if run.train is not None]
+        together = together or any(train.bn_synchronised for train in trained)
+        most = max((train.parts for train in trained), default=1)
+        if most > 1:
+            seen = min((train.bn_batch for train in trained if train.bn_batch is not None), default=None)
+            batch = f", BatchNorm over {seen:,} images" if seen is not None else ""
+            divided.setdefault(f"in up to {most} parts{batch}", []).append(row.name)
+    words = "; BatchNorm synchronised over the devices of a training" if together else ""
+    return words + "".join(f"; batches {how} ({listing(names)})" for how, names in divided.items())
 
 
 def software(found: Sequence[Environment]) -> str:

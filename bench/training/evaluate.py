@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.share import ALONE, Share
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -22,16 +24,30 @@ def predict(
     split: str,
     indices: NDArray[np.int64],
     batch_size: int = EVAL_BATCH_SIZE,
+    share: Share = ALONE,
 ) -> NDArray[np.float32]:
-    """Logits float32 [len(indices), classes], in the order of `indices`. Leaves the model in eval mode."""
+    """Logits float32 [len(indices), classes], in the order of `indices`. Leaves the model in eval mode.
+
+    With a `share` this process judges its part of the images, and all have all logits.
+    """
     import torch
 
     model.eval()
     if any(module.training for module in model.modules()):
         raise RuntimeError("a part of the model stayed in train mode")
     with torch.inference_mode():
-        logits = [model(images).float() for images, _ in data.eval_batches(split, indices, batch_size)]
-        return torch.cat(logits).cpu().numpy()  # type: ignore[no-any-return]
+        own = indices[share.of(len(indices))]
+        logits = [model(images).float() for images, _ in data.eval_batches(split, own, batch_size)]
+        found = torch.cat(logits).cpu().numpy() if logits else None
+    parts = [part for part in share.each(found) if part is not None]
+    return np.concatenate(parts) if len(parts) > 1 else parts[0]  # type: ignore[no-any-return]
+
+
+def has_batchnorm(model: nn.Module) -> bool:
+    """Whether any part of the model is a BatchNorm."""
+    from torch.nn.modules.batchnorm import _BatchNorm
+
+    return any(isinstance(module, _BatchNorm) for module in model.modules())
 
 
 def reestimate_batchnorm(

@@ -16,10 +16,13 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from bench.data.share import ALONE, Share
 from bench.errors import first_line
+from bench.measure.sweep import is_out_of_memory
 from bench.protocol import Protocol
 from bench.records import StepKind
 from bench.training.recipe import make_optimizer, step_clipped
+from bench.training.team import together
 
 if TYPE_CHECKING:
     import torch
@@ -48,11 +51,13 @@ class Eager:
         precision: str,
         device: torch.device,
         forward: Callable[[Any], Any] | None = None,
+        parts: int = 1,
     ) -> None:
-        """`forward` stands for the model where it was compiled."""
+        """`forward` stands for the model where it was compiled or is trained by several processes; a batch goes through
+        in so many `parts`, their gradients added up."""
         import torch
 
-        self.model, self.protocol, self.device = model, protocol, device
+        self.model, self.protocol, self.device, self.parts = model, protocol, device, parts
         self._forward = model if forward is None else forward
         self.optimizer = make_optimizer(model, protocol.weight_decay, on_gpu=device.type == "cuda")
         self._rate = torch.zeros((), device=device) if device.type == "cuda" else None
@@ -67,14 +72,32 @@ class Eager:
         return lr if self._rate is None else self._rate.fill_(lr)
 
     def _step(self, images: Tensor, targets: Tensor, lr: float | Tensor) -> Tensor:
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = self.gradients(images, targets)
+        step_clipped(self.optimizer, self.protocol.clip_grad, lr)
+        return loss
+
+    def gradients(self, images: Tensor, targets: Tensor) -> Tensor:
+        """Forward and backward pass of a batch, in parts if need be; the mean loss."""
+        if self.parts == 1:
+            return self._backward(images, targets, 1.0)
+        losses = []
+        halves = list(zip(images.tensor_split(self.parts), targets.tensor_split(self.parts), strict=True))
+        for k, (some, their) in enumerate(halves):
+            waits = k < len(halves) - 1 and hasattr(self._forward, "no_sync")  # gradients are exchanged once a step
+            with self._forward.no_sync() if waits else contextlib.nullcontext():  # type: ignore[attr-defined]
+                losses.append(self._backward(some, their, len(some) / len(images)))
+        return sum(losses[1:], losses[0])
+
+    def _backward(self, images: Tensor, targets: Tensor, weight: float) -> Tensor:
         from torch.nn.functional import cross_entropy
 
-        self.optimizer.zero_grad(set_to_none=True)
         with self._autocast:
             logits = self._forward(images)
         loss = cross_entropy(logits.float(), targets, label_smoothing=self.protocol.smoothing)
+        if weight != 1:
+            loss = loss * weight
         loss.backward()  # type: ignore[no-untyped-call]
-        step_clipped(self.optimizer, self.protocol.clip_grad, lr)
         return loss.detach()
 
 
@@ -91,12 +114,13 @@ class Recorded(Eager):
         compiled: bool,
         images: Any,
         targets: Any,
+        parts: int = 1,
     ) -> None:
         """Record a step on a batch like these. Raises whatever a model raises that cannot be recorded or compiled."""
         import torch
 
         forward = torch.compile(model, dynamic=False) if compiled else None
-        super().__init__(model, protocol, precision, device, forward)
+        super().__init__(model, protocol, precision, device, forward, parts)
         self.kind = "compiled" if compiled else "graph"
         self._images, self._targets = images, targets
         model.train()
@@ -153,12 +177,25 @@ class Recorded(Eager):
 class Engine:
     """Gives the trainings of one model, one after the other, their steps; what it records serves all of them."""
 
-    def __init__(self, precision: str, device: torch.device, images_left: int = 0) -> None:
-        """`images_left` is how many training images the model has to see in all, from which compiling may pay."""
-        self.precision, self.device, self.images_left = precision, device, images_left
+    def __init__(
+        self,
+        precision: str,
+        device: torch.device,
+        images_left: int = 0,
+        *,
+        share: Share = ALONE,
+        parts: int | None = None,
+    ) -> None:
+        """`images_left` is how many training images the model has to see in all, from which compiling may pay.
+
+        Processes that train a model together each have a `share`. A batch goes through in so many `parts`; as few as
+        the memory of a GPU allows where that is None.
+        """
+        self.precision, self.device, self.images_left, self.share = precision, device, images_left, share
         self.setup_s = 0.0  # of everything recorded so far
+        self._parts = parts if parts is not None or device.type == "cuda" else 1
         self._recorded: Recorded | None = None
-        self._unfit = device.type != "cuda"
+        self._unfit = device.type != "cuda" or not share.alone
 
     @contextlib.contextmanager
     def training(self, model: nn.Module, protocol: Protocol, images: Tensor, targets: Tensor) -> Iterator[Eager]:
@@ -167,13 +204,35 @@ class Engine:
         Inside, `.model` of what is given is the one that trains; after it, if nothing was raised, `model` has its
         weights.
         """
+        parts = self._parts = self._parts or self._fewest_parts(model, protocol, images, targets)
         recorded = self._ready(model, protocol, images, targets)
         if recorded is None:
-            yield Eager(model, protocol, self.precision, self.device)
+            many = contextlib.nullcontext() if self.share.alone else together(model, self.device)
+            with many as forward:
+                yield Eager(model, protocol, self.precision, self.device, forward, parts)
             return
         recorded.load(model)
         yield recorded
         _copy_state(recorded.model, model)
+
+    def _fewest_parts(self, model: nn.Module, protocol: Protocol, images: Tensor, targets: Tensor) -> int:
+        """The fewest parts, doubled, in which a batch fits into memory; the most that any process needs."""
+        start = time.perf_counter()
+        parts = 1
+        while parts < len(images) and not self._fits(model, protocol, images, targets, parts):
+            parts = min(2 * parts, len(images))
+        self.setup_s += time.perf_counter() - start
+        return int(max(self.share.each(parts)))
+
+    def _fits(self, model: nn.Module, protocol: Protocol, images: Tensor, targets: Tensor, parts: int) -> bool:
+        """Whether a step of a copy in so many parts runs without using up the memory; other errors wait."""
+        try:
+            trial = Eager(copy.deepcopy(model).train(), protocol, self.precision, self.device, parts=parts)
+            trial(images, targets, 0.0)
+        except Exception as error:
+            _recover(self.device)
+            return not is_out_of_memory(error)
+        return True
 
     def forget(self) -> None:
         """Give back what was recorded, with its memory."""
@@ -215,7 +274,7 @@ class Engine:
     ) -> Recorded:
         return Recorded(
             copy.deepcopy(model), protocol, self.precision, self.device, compiled=compiled, images=images.clone(),
-            targets=targets.clone(),
+            targets=targets.clone(), parts=self._parts or 1,
         )  # fmt: skip
 
 

@@ -340,15 +340,32 @@ def test_the_stamp_names_the_small_geometry_and_a_shared_device(tmp_path: Path) 
     assert "up to 3 models trained side by side: train img/s are those of a shared device" in page
 
 
+def _machine_with(board: Board, *changes: dict[str, object]) -> str:
+    """What the stamp says of the machine where the trainings of each row are changed so."""
+    rows = []
+    for row, change in zip(board.rows, changes, strict=True):
+        trained = [r.model_copy(update={"train": r.train.model_copy(update=change)}) for r in row.runs if r.train]
+        rows.append(replace(row, runs=tuple(trained)))
+    return dict(stamp(replace(board, rows=tuple(rows))))["Machine"]
+
+
+def test_the_stamp_says_how_batches_were_divided(tmp_path: Path) -> None:
+    board = _board(tmp_path)
+    first, second, _, _ = (row.name for row in board.rows)
+    whole: dict[str, object] = {"parts": 1}
+    assert "batches" not in _machine_with(board, whole, whole, whole, whole)
+    normed = {"parts": 4, "bn_batch": 8, "bn_synchronised": True}
+    told = _machine_with(board, normed, {"parts": 2, "bn_batch": None}, whole, whole)
+    assert "BatchNorm synchronised over the devices of a training" in told
+    assert f"batches in up to 4 parts, BatchNorm over 8 images ({first})" in told
+    assert f"batches in up to 2 parts ({second})" in told
+
+
 def test_the_stamp_says_how_steps_were_launched(tmp_path: Path) -> None:
     board = _board(tmp_path)
 
     def launched(*kinds: str) -> str:
-        rows = []
-        for row, kind in zip(board.rows, kinds, strict=True):
-            trained = [r.model_copy(update={"train": r.train.model_copy(update={"step": kind})}) for r in row.runs]
-            rows.append(replace(row, runs=trained))
-        return dict(stamp(replace(board, rows=rows)))["Machine"]
+        return _machine_with(board, *({"step": kind} for kind in kinds))
 
     assert "training steps" not in launched("eager", "eager", "eager", "eager")
     assert launched(*["graph"] * 4).endswith("; training steps recorded as CUDA graphs")

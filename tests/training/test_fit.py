@@ -44,11 +44,13 @@ class Squares:
             yield self._images[part], torch.from_numpy(self._labels[part])
 
     def train_batches(
-        self, indices: NDArray[np.int64], *, steps: int, batch_size: int, seed: int, augment: str
+        self, indices: NDArray[np.int64], *, steps: int, batch_size: int, seed: int, first: int = 0, **_: object
     ) -> Iterator[tuple[Tensor, Tensor]]:
         order = itertools.cycle(np.random.default_rng(seed).permutation(indices))
-        for _ in range(steps):
+        for step in range(steps):
             part = np.fromiter(order, np.int64, batch_size)
+            if step < first:
+                continue
             yield self._images[part], torch.from_numpy(self._labels[part])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any, ClassVar
 
 import pytest
@@ -23,8 +24,10 @@ class Replayed(Eager):
     made: ClassVar[list[Replayed]] = []
     step_s: ClassVar = {False: 1.0, True: 0.5}
 
-    def __init__(self, model: nn.Module, *more: Any, compiled: bool, images: Tensor, targets: Tensor) -> None:
-        super().__init__(model, *more)
+    def __init__(
+        self, model: nn.Module, *more: Any, compiled: bool, images: Tensor, targets: Tensor, parts: int = 1
+    ) -> None:
+        super().__init__(model, *more, parts=parts)
         self.kind = "compiled" if compiled else "graph"
         self.images = images
         self.made.append(self)
@@ -162,3 +165,36 @@ def test_batchnorm_statistics_are_replaced_in_place() -> None:
     reestimate_batchnorm(net, Squares(), torch.arange(48).numpy(), 32, 8)  # type: ignore[arg-type]
     assert (norm.running_mean.data_ptr(), norm.running_var.data_ptr()) == where
     assert not torch.equal(norm.running_mean, before)
+
+
+class Hungry(nn.Module):
+    """Runs out of memory with more than so many images."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most, self.head = most, nn.Linear(48, 2)
+
+    def forward(self, images: Tensor) -> Any:
+        if len(images) > self.most:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return self.head(images.flatten(1))
+
+
+@pytest.mark.parametrize(("most", "parts"), [(8, 1), (4, 2), (3, 4), (1, 8), (0, 8)])
+def test_a_batch_goes_through_in_as_few_parts_as_fit(most: int, parts: int) -> None:
+    given = Engine("fp32", CPU)
+    given._parts = None  # as on a GPU
+    net = Hungry(most)
+    before = copy.deepcopy(net.state_dict())
+    with given.training(net, PROTOCOL, IMAGES, TARGETS) as one_step:
+        assert one_step.parts == parts
+    assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
+    if most:
+        assert train(given, Hungry(most)) == "eager"
+
+
+def test_an_error_of_another_kind_is_not_taken_for_a_lack_of_memory() -> None:
+    given = Engine("fp32", CPU)
+    given._parts = None
+    with given.training(nn.Linear(1, 1), PROTOCOL, IMAGES, TARGETS) as one_step:
+        assert one_step.parts == 1
