@@ -86,6 +86,18 @@ class Clock:
         known = [part for part in parts if part is not None]
         return sum(known) if len(known) == len(parts) else None
 
+    def on_devices(self, jobs: list[Job], count: int) -> float | None:
+        """Seconds that several jobs take at least on so many devices: all are busy, or the last ones wait for a model's
+        trials and then its longest run; None where one cannot be estimated."""
+        total = self.total(jobs)
+        if total is None:
+            return None
+        chains: dict[tuple[str, str], dict[str, float]] = {}
+        for job in jobs:
+            longest = chains.setdefault((job.model, job.cell.intervention if job.cell else ""), {})
+            longest[job.kind] = max(longest.get(job.kind, 0.0), self.seconds(job) or 0.0)
+        return max([total / count, *(sum(longest.values()) for longest in chains.values())])
+
 
 class Console:
     """The reporter of the command line."""

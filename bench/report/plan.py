@@ -8,6 +8,11 @@ from typing import Any
 from bench.execution.progress import Clock, duration
 from bench.study import Job, Plan
 
+DEVICES = (8, 64)
+"""Numbers of devices for which the shortest time is told too."""
+WORTH_MORE_S = 3600.0
+"""Seconds from which more than one device is worth a thought."""
+
 
 def plan_json(plan: Plan, rates: Mapping[str, float]) -> dict[str, Any]:
     """The plan as JSON values; `seconds_left` is None where nothing could be measured."""
@@ -24,6 +29,7 @@ def plan_json(plan: Plan, rates: Mapping[str, float]) -> dict[str, Any]:
         "done": len(plan.jobs) - len(plan.left()),
         "left": len(plan.left()),
         "seconds_left": clock.total(list(plan.left())),
+        "seconds_left_on_devices": {str(n): clock.on_devices(list(plan.left()), n) for n in DEVICES},
     }
 
 
@@ -51,6 +57,9 @@ def plan_table(plan: Plan, rates: Mapping[str, float]) -> str:
         f"{len(plan.left())} of {len(plan.jobs)} jobs left, estimated "
         f"{duration(left) if left is not None else 'time unknown'}"
     )
+    if left is not None and left > WORTH_MORE_S:
+        spread = [(n, clock.on_devices(list(plan.left()), n)) for n in DEVICES]
+        tail += "; at least " + ", ".join(f"{duration(seconds or 0.0)} on {n} devices" for n, seconds in spread)
     table = tabulate(rows, headers=["job", "steps", "images", "state", "estimated time"], tablefmt="simple")
     return f"{head}\n\n{table}\n\n{tail}"
 

@@ -51,3 +51,15 @@ def test_what_is_left_shrinks_as_jobs_finish(plan: Plan) -> None:
 def test_a_failure_is_told_with_its_reason() -> None:
     record = make_run(status="failed", failure=Failure(kind="NonFiniteLoss", message="the loss is NaN"))
     assert describe(record) == "FAILED: NonFiniteLoss: the loss is NaN"
+
+
+def test_more_devices_take_less_time_but_no_less_than_a_model_needs_for_its_trials_and_a_run(plan: Plan) -> None:
+    clock, jobs = Clock(plan, {"resnet18": 100.0, "deit_ti": 50.0}), list(plan.left())
+    total = clock.total(jobs)
+    assert total is not None
+    assert clock.on_devices(jobs, 1) == total
+    assert clock.on_devices(jobs, 2) == total / 2
+    slow = [job for job in jobs if job.model == "deit_ti"]
+    longest = sum(max(clock.seconds(j) or 0 for j in slow if j.kind == kind) for kind in ("trial", "run"))
+    assert clock.on_devices(jobs, 1000) == longest
+    assert Clock(plan, {}).on_devices(jobs, 8) is None

@@ -66,3 +66,15 @@ def test_the_json_is_plain_and_names_what_will_run(tmp_path: Path) -> None:
     assert again["train_sizes"] == [129, 1293]
     assert again["seconds_left"] > 0
     assert len({job["id"] for job in again["jobs"]}) == 10
+
+
+def test_a_long_plan_says_what_more_devices_would_bring(tmp_path: Path) -> None:
+    plan = _plan(tmp_path)
+    assert "devices" not in plan_table(plan, {"resnet18": 100.0, "deit_ti": 100.0})
+    slow = {"resnet18": 1.0, "deit_ti": 1.0}
+    spread = plan_json(plan, slow)["seconds_left_on_devices"]
+    assert spread["8"] < plan_json(plan, slow)["seconds_left"]
+    told = plan_table(plan, slow).splitlines()[-1]
+    assert "; at least " in told
+    assert "on 8 devices" in told
+    assert told.endswith("on 64 devices")
