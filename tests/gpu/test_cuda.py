@@ -18,7 +18,8 @@ from bench.models.build import build
 from bench.protocol import Protocol
 from bench.store import load_records
 from bench.training.fit import Fit, fit, looping
-from bench.training.step import Engine, Recorded
+from bench.training.state import Keeper
+from bench.training.step import Eager, Engine, Recorded
 from tests.benchmarks.training_floor import IMAGES, made_up_images
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
@@ -188,3 +189,43 @@ def test_a_study_on_the_gpu_from_the_command_to_the_board(tmp_path):
         assert profile.energy is not None
         assert {profile.switches.tf32_cudnn, profile.switches.tf32_matmul} == {False}
     assert "cuda:0" in (tmp_path / "leaderboard.md").read_text()
+
+
+@pytest.mark.parametrize("engine", [launched, lambda: Engine("fp32", GPU)], ids=["eager", "graph"])
+def test_a_training_that_was_ended_goes_on_with_its_weights_moments_and_dropout(engine, data):
+    states: list[bytes] = []
+    keeper = Keeper(lambda: states[-1] if states else None, states.append, every_s=0.0)
+    index, seen = np.arange(IMAGES), 0
+
+    def end(images: int) -> None:
+        nonlocal seen
+        seen += images
+        if seen == 20 * PROTOCOL.batch_size:
+            raise KeyboardInterrupt
+
+    ask = {"protocol": PROTOCOL, "lr": 1e-3, "seed": 0}
+    want = fit(made("test_vit", drop_path=0.3), data, index[:400], index[400:], engine=engine(), **ask)
+    with pytest.raises(KeyboardInterrupt):
+        fit(made("test_vit", drop_path=0.3), data, index[:400], index[400:], engine=engine(), on_step=end, keeper=keeper,
+            **ask)  # fmt: skip
+    got = fit(made("test_vit", drop_path=0.3), data, index[:400], index[400:], engine=engine(), keeper=keeper, **ask)
+    assert got.resumed == 1
+    losses = [[loss for _, loss in found.loss_curve] for found in (got, want)]
+    assert np.allclose(*losses, atol=2e-3)
+
+
+def test_a_batch_that_does_not_fit_into_the_memory_goes_through_in_parts(data, monkeypatch):
+    tries: list[int] = []
+    backward = Eager._backward
+
+    def scarce(self, images, targets, weight):
+        tries.append(len(images))
+        if len(images) > 4:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return backward(self, images, targets, weight)
+
+    monkeypatch.setattr(Eager, "_backward", scarce)
+    found = trained(made("test_vit"), data, Engine("fp32", GPU))
+    assert found.parts == 4
+    assert found.step == "graph"
+    assert max(tries[3:]) == 4
