@@ -203,12 +203,14 @@ def test_a_training_that_was_ended_goes_on_with_its_weights_moments_and_dropout(
         if seen == 20 * PROTOCOL.batch_size:
             raise KeyboardInterrupt
 
-    ask = {"protocol": PROTOCOL, "lr": 1e-3, "seed": 0}
-    want = fit(made("test_vit", drop_path=0.3), data, index[:400], index[400:], engine=engine(), **ask)
+    def train(**more: object) -> Fit:
+        ask = {"protocol": PROTOCOL, "lr": 1e-3, "seed": 0, "engine": engine(), **more}
+        return fit(made("test_vit", drop_path=0.3), data, index[:400], index[400:], **ask)
+
+    want = train()
     with pytest.raises(KeyboardInterrupt):
-        fit(made("test_vit", drop_path=0.3), data, index[:400], index[400:], engine=engine(), on_step=end, keeper=keeper,
-            **ask)  # fmt: skip
-    got = fit(made("test_vit", drop_path=0.3), data, index[:400], index[400:], engine=engine(), keeper=keeper, **ask)
+        train(on_step=end, keeper=keeper)
+    got = train(keeper=keeper)
     assert got.resumed == 1
     losses = [[loss for _, loss in found.loss_curve] for found in (got, want)]
     assert np.allclose(*losses, atol=2e-3)
