@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.examples import Example, Split
+from bench.data.examples import Example, Slice, Split
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -210,4 +210,6 @@ def _open(encoded: Encoded) -> Any:
         return pil.open(io.BytesIO(encoded))
     if isinstance(encoded, Path):
         return pil.open(io.BytesIO(encoded.read_bytes()))
+    if isinstance(encoded, Slice):
+        return pil.open(io.BytesIO(encoded.read()))
     return encoded
