@@ -54,6 +54,8 @@ def map_classes(names: Sequence[str], num_classes: int) -> Mapping:
             if output < 0
         )
         return Mapping(outputs, "WordNet id", len(names) - len(strange) < num_classes, strange)
+    if known and all(re.fullmatch(r"n\d{8}", name) for name in names):
+        raise UsageError(f"class folder {names[0]} is none of ImageNet-1k's.{did_you_mean(names[0], known)}")
     numbers = all(re.fullmatch(r"\d{1,5}", name) and int(name) < num_classes for name in names)
     if numbers and (num_classes == CLASSES or len(names) < num_classes):
         return Mapping(tuple(map(int, names)), "number", len(names) < num_classes)
@@ -77,6 +79,6 @@ def synsets() -> tuple[str, ...]:
 
 @cache
 def real_labels() -> dict[str, tuple[int, ...]]:
-    """ReaL's classes of each validation image, by file name; an image may have none, or several."""
+    """ReaL's classes of each validation image, by file name without suffix; an image may have none, or several."""
     text = pkgutil.get_data("timm.data", "_info/imagenet_real_labels.json") or b"[]"
-    return {f"ILSVRC2012_val_{k + 1:08d}.JPEG": tuple(labels) for k, labels in enumerate(json.loads(text))}
+    return {f"ILSVRC2012_val_{k + 1:08d}": tuple(labels) for k, labels in enumerate(json.loads(text))}

@@ -56,9 +56,8 @@ class Validated:
     def real_top1(self) -> tuple[int, int] | None:
         """(right, images) by ReaL's labels, images without any left out; None where these are no validation images."""
         known = real_labels()
-        told = [
-            (known[name], said) for name, said in zip(self.names, self.logits.argmax(1), strict=True) if name in known
-        ]
+        stems = [Path(file).stem for file in self.files]
+        told = [(known[name], said) for name, said in zip(stems, self.logits.argmax(1), strict=True) if name in known]
         judged = [said in labels for labels, said in told if labels]
         return (sum(judged), len(judged)) if judged else None
 
@@ -179,11 +178,13 @@ class _Shards:
     """What timm's readers offer, for the images of tar shards. Picklable."""
 
     def __init__(self, index: Index) -> None:
-        from timm.utils import natural_key  # the order that timm sorts class folders in
+        from timm.utils.misc import natural_key  # the order that timm sorts class folders in
 
         self.index, self.notes = index, index.notes
-        code = {value: k for k, value in enumerate(sorted(index.classes, key=lambda value: natural_key(str(value))))}
-        self.class_to_idx = {str(value): k for value, k in code.items()}
+        by_name = {str(value): value for value in index.classes}
+        names = sorted(by_name, key=natural_key)  # type: ignore[arg-type]
+        self.class_to_idx = {name: k for k, name in enumerate(names)}
+        code = {by_name[name]: k for k, name in enumerate(names)}
         self.targets = index.labels(code, str(index.root))
 
     def __len__(self) -> int:
