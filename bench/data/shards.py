@@ -122,9 +122,11 @@ def open_shards(root: Path) -> Source:
     index = read_index(root, shards["train"], warn=True)
     names = _class_names(root, index)
     classes, code = class_codes(names, index.classes)
-    named = names or [c for c in classes if not c.isdigit()]
+    named = names or [value for value in index.classes if isinstance(value, str)]
     train = Split(index.labels(code, f"{root} train"), index.walk, files=True)
-    source = Source(root.name, classes, train, EMPTY, flip_keeps_labels(root.name, named), index.notes)
+    source = Source(
+        root.name, classes, train, EMPTY, flip_keeps_labels(root.name, named), (*_unused(root), *index.notes)
+    )
     tests = [name for name in TEST_SPLITS if name in shards]
     for name in tests:
         found = read_index(root, shards[name], needs_labels=False, warn=True)
@@ -149,8 +151,11 @@ def holds_tars(root: Path) -> bool:
     if not splits(root):
         return False
     train = root / "train"
-    above = {entry.name.lower() for entry in os.scandir(root) if entry.is_dir() and not entry.name.startswith(".")}
-    below = train.is_dir() and any(entry.is_dir() for entry in os.scandir(train))
+    try:
+        above = {entry.name.lower() for entry in os.scandir(root) if entry.is_dir() and not entry.name.startswith(".")}
+        below = train.is_dir() and any(entry.is_dir() for entry in os.scandir(train))
+    except OSError:
+        return False
     return above <= {*SPLITS, *SUBFOLDERS} and not below
 
 
@@ -226,7 +231,7 @@ class _Found:
             rows, codes, values = every, folder, list(self.folders)
         else:
             stems = [path.stem for path in shards]
-            named = len(set(stems)) > 1 and not any(_split_named(stem) for stem in stems)
+            named = len(set(stems)) > 1 and not all(_split_named(stem) for stem in stems)
             rows, codes, values = every, places[:, 0] if named else np.full(len(rank), NONE), stems
         missing = rows[codes[rows] == NONE]
         rows = rows[codes[rows] != NONE]
@@ -300,6 +305,15 @@ def _class_names(root: Path, index: Index) -> list[str] | None:
 
 def _images(count: int) -> str:
     return f"{count:,} image{'s' * (count != 1)}"
+
+
+def _unused(root: Path) -> Iterator[str]:
+    """A line about tar files that are left out, where others name a split and they do not."""
+    found = find_shards(root, SUFFIXES)
+    others = [path.name for name, paths in found.items() if name not in SPLITS for path in paths]
+    if others and not found.keys().isdisjoint(SPLITS):
+        more = " …" * (len(others) > NAMED)
+        yield f"not used, since their names tell no split: {', '.join(sorted(others)[:NAMED])}{more}"
 
 
 def _split_named(stem: str) -> bool:

@@ -310,3 +310,20 @@ def test_members_are_those_of_python_s_own_reader_in_every_format(tmp_path, kind
         expected = [(m.name, m.offset_data, m.size) for m in tar if m.isreg()]
     assert list(members(tmp_path / "t.tar")) == expected
     assert [name for name, *_ in expected] == names
+
+
+def test_a_tar_file_that_belongs_to_no_split_is_said_to_be_unused(tmp_path):
+    tar_file(tar_set(tmp_path) / "extra-0.tar", samples((30,), ["fox"]))
+    source = open_shards(tmp_path)
+    assert source.notes == ("not used, since their names tell no split: extra-0.tar",)
+    assert (source.classes, len(source.train)) == (["cat", "dog"], 8)
+
+
+def test_a_class_may_be_called_like_a_split_below_the_folder_of_its_own(tmp_path):
+    for split, start in (("train", 0), ("val", 10)):
+        for k, name in enumerate(("car", "train-station")):
+            seed = start + 2 * k
+            tar_file(tmp_path / split / f"{name}.tar", {f"{seed}.png": file_bytes(picture(seed))})
+    source = open_shards(tmp_path)
+    assert source.classes == ["car", "train-station"]
+    assert (source.train.labels.tolist(), source.test.labels.tolist()) == ([0, 1], [0, 1])
