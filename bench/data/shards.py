@@ -105,9 +105,9 @@ class Index:
 
     def walk(self) -> Iterator[Example]:
         """Every image and its name, in order."""
+        shards = [os.path.relpath(path, self.root) for path in self.shards]
         for k in range(len(self)):
-            shard = os.path.relpath(self.shards[self.places[k, 0]], self.root)
-            yield Example(f"{shard}/{self.member(k)}", partial(self.place, k))
+            yield Example(f"{shards[self.places[k, 0]]}/{self.member(k)}", partial(self.place, k))
 
 
 def open_shards(root: Path) -> Source:

@@ -186,6 +186,10 @@ class _Shards:
         self.class_to_idx = {name: k for k, name in enumerate(names)}
         code = {by_name[name]: k for k, name in enumerate(names)}
         self.targets = index.labels(code, str(index.root))
+        self.names = [index.member(k) for k in range(len(index))]
+        if len(set(zip(self.targets.tolist(), self.names, strict=True))) < len(index):  # each shard counts from 0
+            shards = [index.shards[k].name for k in index.places[:, 0]]
+            self.names = [f"{shard}/{name}" for shard, name in zip(shards, self.names, strict=True)]
 
     def __len__(self) -> int:
         return len(self.index)
@@ -194,7 +198,7 @@ class _Shards:
         return io.BytesIO(self.index.place(place).read()), int(self.targets[place])
 
     def filename(self, place: int) -> str:
-        return self.index.member(place)
+        return self.names[place]
 
 
 class _Pictures:

@@ -139,6 +139,19 @@ def test_samples_in_shards_give_what_timm_s_own_reader_of_shards_gives(tmp_path:
     assert found.labels.tolist() == np.concatenate([labels for _, labels in told]).tolist()
 
 
+def test_images_of_one_name_in_several_shards_are_told_apart(tmp_path: Path) -> None:
+    (image,) = photographs(tmp_path / "images", ("cat",), each=1).rglob("*.jpg")
+    for shard in range(3):
+        files = {}
+        for k in range(3):
+            files |= {f"{k}.jpg": image.read_bytes(), f"{k}.cls": str(k).encode()}
+        tar_file(tmp_path / "shards" / f"val-{shard}.tar", files)
+    model = build("test_vit", num_classes=3, img_size=160, checkpoint=weights(tmp_path / "w.safetensors"))[0]
+    found = validate(model, tmp_path / "shards", device=CPU, workers=0)
+    assert found.files[3:5] == ("val-1.tar/0.jpg", "val-1.tar/1.jpg")
+    assert len(set(found.files)) == 9
+
+
 def test_what_is_missing_is_said_and_the_rest_is_judged(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     known, unknown = synsets()[7], "n00000001"
     folder = photographs(tmp_path / "images", (unknown, known), each=6)
