@@ -292,7 +292,7 @@ class EvaluationMetrics(Frozen):
     corrupt: list[str]
     """Files that do not decode; they are left out."""
     notes: list[str] = Field(default_factory=list)
-    """What else of the folder is missing: the rest of shards that are cut off, classes that the model lacks."""
+    """What else is missing: the rest of shards that are cut off, images without label, classes that the model lacks."""
     right: int
     """Images whose highest logit is the label."""
     top1: float
