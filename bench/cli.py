@@ -82,11 +82,16 @@ def _evaluate(options: Options, command: str) -> int:
     if options.dry_run:
         print("\n".join(f"{request.spec.model} on {request.folder}" for request in requests))
         return OK
+    noted: set[str] = set()
     with Store(study.output).open().exclusive():
         warm_up()
         for record in evaluate(requests, fresh=study.fresh):
             told = record.failure.line if record.failure else f"top-1 {100 * record.metrics.top1:.1f} %"  # type: ignore[union-attr]
             log.log(logging.WARNING if record.failure else logging.INFO, "%s: %s", record.spec.model, told)
+            for note in record.metrics.notes if record.metrics else ():
+                if note not in noted:
+                    log.warning("%s", note)
+                    noted.add(note)
         records = load_records(study.output)
         boards = build_evaluations(records)
         write_evaluations(boards, study.output)

@@ -26,7 +26,7 @@ class Protocol:
     """
 
     dataset: str = "digits"
-    """`digits`, `synthetic/TASK`, `torch/NAME`, `hfds/NAME`, or a folder (of class folders, or of Parquet shards)."""
+    """`digits`, `synthetic/TASK`, `torch/NAME`, `hfds/NAME`, or a folder (class folders, tar or Parquet shards)."""
     task: TaskName = "scratch"
     """`scratch`: train from random weights (or `--pretrained`, `--checkpoint`) with the images' own normalisation;
     `finetune`: train on from published or given weights, with the normalisation these were made with; `linear`: leave

@@ -301,6 +301,8 @@ class EvaluationMetrics(Frozen):
     """Whether only the folder's classes compete, since it has fewer than the model."""
     corrupt: list[str]
     """Files that do not decode; they are left out."""
+    notes: list[str] = Field(default_factory=list)
+    """What else is missing: the rest of shards that are cut off, images without label, classes that the model lacks."""
     right: int
     """Images whose highest logit is the label."""
     top1: float

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -12,8 +13,9 @@ import pytest
 import timm
 import torch
 
+from bench.data.tar import members
 from bench.store import load_records
-from tests.data.makers import folder_set, idx_set, parquet_set
+from tests.data.makers import folder_set, idx_set, parquet_set, samples, tar_file, tar_set
 from tests.test_cli import ROOT, TINY, _run
 
 CIFAR10 = ROOT.parent / "shared" / "data" / "cifar10"
@@ -47,6 +49,20 @@ def test_a_folder_of_parquet_shards_works(tmp_path: Path) -> None:
     argv = ["--dataset", str(tmp_path / "set"), "--train-sizes", "4", "--output", str(tmp_path / "r")]
     done = _run(*TINY, *argv)
     assert done.returncode == 0, done.stderr
+    assert len(_rows(tmp_path / "r")) == 2
+
+
+@pytest.mark.slow
+def test_a_folder_of_tar_shards_works_as_far_as_they_go(tmp_path: Path) -> None:
+    tar_set(tmp_path / "set")
+    torn = tar_file(tmp_path / "set" / "train-000002.tar", samples(range(20, 24), ["cat", "dog"] * 2))
+    os.truncate(torn, list(members(torn))[6][1])  # where the fourth image begins
+    argv = ["--dataset", str(tmp_path / "set"), "--train-sizes", "4", "--output", str(tmp_path / "r")]
+    done = _run(*TINY, *argv)
+    assert done.returncode == 0, done.stderr
+    line = "train-000002.tar is cut off after 3 images: the rest is missing"
+    assert done.stderr.count(line) == 1
+    assert line in (tmp_path / "r" / "leaderboard.md").read_text()
     assert len(_rows(tmp_path / "r")) == 2
 
 

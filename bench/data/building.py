@@ -70,9 +70,8 @@ class _Pass:
         self.digests += chunk.digests
         self.sizes |= chunk.sizes
         self.formats |= chunk.formats
-        flat = chunk.pixels.reshape(-1, chunk.pixels.shape[-1])
-        self.total = self.total + flat.sum(0, dtype=np.int64)
-        self.total_of_squares = self.total_of_squares + np.square(flat, dtype=np.uint16).sum(0, dtype=np.int64)
+        self.total = self.total + chunk.sums
+        self.total_of_squares = self.total_of_squares + chunk.sums_of_squares
 
 
 def build(

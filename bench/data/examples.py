@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -15,9 +17,6 @@ from bench.errors import UsageError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    Encoded = bytes | Path | Image
-    """An image file's content, an image file, or an image already decoded."""
-
 HOLDOUT_FRACTION = 0.2
 HOLDOUT_SEED = 0
 HOLDOUT_NOTE = "no test split in the source: a fixed stratified fifth of its images is held out for test"
@@ -25,6 +24,32 @@ JPEG_NOTE = "images are JPEG-encoded"
 
 _LABEL_CHANGED_BY_FLIP = frozenset({"digits", "mnist", "kmnist", "qmnist", "emnist", "svhn", "usps", "omniglot"})
 _PUBLISHED_LOSSLESS = frozenset({"cifar10", "cifar100", "mnist", "fashionmnist", "kmnist", "svhn", "stl10"})
+
+
+class Slice(NamedTuple):
+    """An image file that is part of another file."""
+
+    path: Path
+    offset: int
+    size: int
+    """Bytes."""
+
+    def read(self) -> bytes:
+        """The image file's content. Raises OSError where the file has gone or has become too short."""
+        if hasattr(os, "pread"):  # which moves no position that threads and loader processes share
+            content = os.pread(_kept_open(self.path).fileno(), self.size, self.offset)
+        else:
+            with self.path.open("rb") as file:
+                file.seek(self.offset)
+                content = file.read(self.size)
+        if len(content) < self.size:
+            raise OSError(f"{self.path} ends before the image at byte {self.offset}")
+        return content
+
+
+if TYPE_CHECKING:
+    Encoded = bytes | Path | Slice | Image
+    """An image file's content, an image file, an image file within another file, or an image already decoded."""
 
 
 class Example(NamedTuple):
@@ -41,7 +66,7 @@ class Split:
     labels: Indices
     walk: Callable[[], Iterator[Example]]
     files: bool = False
-    """Whether every image is a file of its own, which can be read again in any order."""
+    """Whether every image is a file, or a `Slice` of one, which can be read again in any order."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -130,6 +155,12 @@ def check_classes(name: str, classes: Sequence[str], train_counts: Sequence[int]
             raise UsageError(f"{name}: class {classes[label]!r} is empty: it has no readable training image.")
     if n_test == 0:
         raise UsageError(f"{name}: the test split has no readable image.")
+
+
+@lru_cache(maxsize=64)
+def _kept_open(path: Path) -> IO[bytes]:
+    """The file, opened once in a process; closed when too many others have been read since."""
+    return path.open("rb", buffering=0)
 
 
 def _plain(name: str) -> str:

@@ -47,7 +47,9 @@ def open_folder(root: Path) -> Source:
 def _open_flat(root: Path) -> Source:
     classes = _subfolders(root)
     if not classes:
-        raise UsageError(f"{root} holds neither class folders, nor train/ with class folders, nor Parquet shards.")
+        raise UsageError(
+            f"{root} holds neither class folders, nor train/ with class folders, nor tar or Parquet shards."
+        )
     if {c.lower() for c in classes} <= {"train", *TEST_FOLDERS}:
         raise UsageError(f"{root} has no train/ folder with class folders in it, only {', '.join(classes)}/.")
     split = _split(root, root, classes)

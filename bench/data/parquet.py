@@ -19,16 +19,16 @@ from bench.data.examples import (
     flip_keeps_labels,
     with_held_out_test,
 )
+from bench.data.shard_files import TEST_SPLITS, find_shards
 from bench.errors import UsageError
 
 if TYPE_CHECKING:
     from bench.data.examples import Encoded
 
-TEST_SPLITS = ("test", "validation", "valid", "val")
 IMAGE_COLUMNS = ("image", "img")
 LABEL_COLUMNS = ("label", "labels", "fine_label")
-SUBFOLDERS = ("data", "default", "plain_text")
 BATCH_ROWS = 512
+SUFFIXES = (".parquet",)
 
 
 @dataclass(frozen=True)
@@ -39,25 +39,12 @@ class _Columns:
     """Class names of the schema's metadata, where there are any."""
 
 
-def find_shards(root: Path) -> dict[str, list[Path]]:
-    """Shards of each split, in order: by the file's name up to the first `-` or `.`, or else by its folder's name."""
-    known = ("train", *TEST_SPLITS)
-    above = [root, *(root / name for name in SUBFOLDERS)]
-    folders = [*above, *(folder / name for folder in above for name in known)]
-    shards: dict[str, list[Path]] = {}
-    for path in sorted(path for folder in folders for path in folder.glob("*.parquet")):
-        names = (path.name.partition("-")[0].partition(".")[0].lower(), path.parent.name.lower())
-        split = next((n for n in names if n in known), names[0])
-        shards.setdefault(split, []).append(path)
-    return shards
-
-
 def open_parquet(root: Path) -> Source:
     """The dataset in `root`; class names from the schema's metadata, else the sorted labels of train.
 
     Raises UsageError for unreadable shards, missing columns and labels that are not known from train.
     """
-    shards = find_shards(root)
+    shards = find_shards(root, SUFFIXES)
     if "train" not in shards:
         raise UsageError(f"{root} has no train-*.parquet, only the splits {', '.join(sorted(shards))}.")
     columns = _columns(shards["train"][0])

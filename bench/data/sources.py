@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Literal
 
 from bench.data.examples import Source
-from bench.data.parquet import find_shards
+from bench.data.parquet import SUFFIXES
+from bench.data.shard_files import find_shards
+from bench.data.shards import holds_tars
 from bench.data.timm_sets import TORCH_SETS, hfds_copy
 from bench.errors import UsageError, did_you_mean, nearest
 
-Kind = Literal["digits", "synthetic", "torch", "hfds", "folder", "parquet"]
+Kind = Literal["digits", "synthetic", "torch", "hfds", "folder", "parquet", "shards"]
 SYNTHETIC = ("texture", "distant-pair", "same-different", "path")
 """The tasks of `bench.data.synthetic`."""
 
@@ -62,10 +64,11 @@ def parse(dataset: str, data_dir: Path | None, download_dir: Path) -> Request:
     if slash and prefix.lower() in ("hfids", "tfds", "wds"):
         raise UsageError(
             f"dataset {dataset!r}: {prefix} can only be read in order, and subsets need random access; "
-            "use hfds/, a folder of class folders or a folder of Parquet shards."
+            "give the path of a folder that holds tar shards, Parquet shards or class folders, or use hfds/."
         )
     folder = _find_folder(dataset, data_dir)
-    return Request("parquet" if _holds_shards(folder) else "folder", dataset, folder)
+    kind: Kind = "parquet" if _holds_parquet(folder) else "shards" if holds_tars(folder) else "folder"
+    return Request(kind, dataset, folder)
 
 
 def identity(request: Request) -> str:
@@ -119,14 +122,18 @@ def open_source(request: Request, *, download: bool) -> Source:
         from bench.data.parquet import open_parquet
 
         return open_parquet(request.root)
+    if request.kind == "shards":
+        from bench.data.shards import open_shards
+
+        return open_shards(request.root)
     from bench.data.folders import open_folder
 
     return open_folder(request.root)
 
 
-def _holds_shards(folder: Path) -> bool:
+def _holds_parquet(folder: Path) -> bool:
     """Whether Parquet shards are the dataset, and not a table that lies beside folders of images."""
-    shards = find_shards(folder)
+    shards = find_shards(folder, SUFFIXES)
     return "train" in shards or (bool(shards) and not (folder / "train").is_dir())
 
 

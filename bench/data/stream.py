@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from bench.data.decode import Layout, read_square
+from bench.data.examples import Slice
 
 if TYPE_CHECKING:
     from bench.data.decode import Pixels
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 class StreamWriter:
     """Writes down where the images of a split are.
 
-    Images that are files are listed by path. Others (Parquet rows, which can only be read a group at a time) are
-    copied, still encoded, one after the other into one file. Does nothing unless `enabled`.
+    Images that are files are listed by path, those within shards by path, offset and size. Others (Parquet rows, which
+    can only be read a group at a time) are copied, still encoded, one after the other into one file. Does nothing
+    unless `enabled`.
     """
 
     def __init__(self, folder: Path, split: str, files: bool, layout: Layout, *, enabled: bool) -> None:
@@ -42,7 +44,7 @@ class StreamWriter:
         if self._out is None:
             return
         for item in encoded:
-            content = os.fsencode(item) if self.files and isinstance(item, Path) else _content(item)
+            content = _place(item) if self.files and isinstance(item, Path | Slice) else _content(item)
             self._out.write(content)
             self.ends.append(self.ends[-1] + len(content))
 
@@ -76,7 +78,19 @@ class Stream:
         with self.path.open("rb") as file:
             file.seek(start)
             content = file.read(end - start)
-        return read_square(Path(os.fsdecode(content)) if self.files else content, self.layout)
+        return read_square(_at(content) if self.files else content, self.layout)
+
+
+def _place(item: Path | Slice) -> bytes:
+    """Where an image is: a path, and for a part of a file its offset and size, after bytes that no path has."""
+    if isinstance(item, Path):
+        return os.fsencode(item)
+    return b"\0".join((os.fsencode(item.path), b"%d" % item.offset, b"%d" % item.size))
+
+
+def _at(place: bytes) -> Path | Slice:
+    path, *part = place.split(b"\0")
+    return Slice(Path(os.fsdecode(path)), *map(int, part)) if part else Path(os.fsdecode(path))
 
 
 def _content(item: Encoded) -> bytes:
@@ -85,6 +99,8 @@ def _content(item: Encoded) -> bytes:
         return item
     if isinstance(item, Path):
         return item.read_bytes()
+    if isinstance(item, Slice):
+        return item.read()
     buffer = io.BytesIO()
     item.save(buffer, "PNG")
     return buffer.getvalue()

@@ -59,7 +59,7 @@ def requests_of(study: Study, hardware: Hardware, command: str) -> list[Request]
     folder = Path(study.protocol.dataset).expanduser()
     if not folder.exists():
         raise UsageError(
-            f"--task evaluate needs --dataset FOLDER with class folders or tar files; there is no {folder}."
+            f"--task evaluate needs --dataset FOLDER with class folders or tar shards; there is no {folder}."
         )
     listed, weights, files = folder_sha256(folder), initial_weights(study), study.checkpoints()
     here = environment(hardware, command)
@@ -144,10 +144,11 @@ def _judged(request: Request) -> tuple[EvaluationRecord, dict[str, Any]]:
     real, chances = found.real_top1(), log_softmax(logits)
     predictions = logits.argmax(1)
     right = int((predictions == labels).sum())
-    competing = len(found.mapping.outputs)
+    competing = len(found.mapping.known)
     metrics = EvaluationMetrics(
         n=len(labels), classes=competing, outputs=outputs, named_by=found.mapping.named_by,
-        restricted=found.mapping.restricted, corrupt=list(found.corrupt), right=right, top1=right / len(labels),
+        restricted=found.mapping.restricted, corrupt=list(found.corrupt), notes=list(found.notes),
+        right=right, top1=right / len(labels),
         top5=top_k(logits, labels, 5) if competing > 10 else None, nll=nll(chances, labels),
         ece=ece(np.exp(chances.max(1)), predictions == labels),
         real_right=real[0] if real else None, real_n=real[1] if real else None,

@@ -117,6 +117,7 @@ def _notes(board: EvaluationBoard) -> list[str]:
         if m.corrupt:
             named = ", ".join(plain(file) for file in m.corrupt[:NAMED])
             lines[f"{plural(len(m.corrupt), 'file')} did not decode and were left out: {named}"] = None
+        lines |= dict.fromkeys(map(plain, m.notes))
     return list(lines)
 
 

@@ -1,11 +1,13 @@
 """Published weights on a folder of images, through the pipeline that they were published with: timm's own.
 
 Reader, transforms and loader are timm's, as in its validation script; what differs is that an image that does not
-decode is left out and counted, where timm takes the next one in its place.
+decode is left out and counted, where timm takes the next one in its place, and that tar files are read through
+`bench.data.shards`: in any order, and as far as they go where they are cut off.
 """
 
 from __future__ import annotations
 
+import io
 import time
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.imagenet import Mapping, map_classes, real_labels
+from bench.data.shard_files import TEST_SPLITS
+from bench.data.shards import Index, holds_tars, read_index, splits
 from bench.errors import UsageError, first_line
 from bench.models.weights import classifier_names, read_state_dict
 from bench.models.zoo import resolve
@@ -40,6 +44,8 @@ class Validated:
     """[images, outputs]; of a folder with some of the classes, minus infinity for the others."""
     corrupt: tuple[str, ...]
     """Files that do not decode."""
+    notes: tuple[str, ...]
+    """What of the folder is missing."""
     mapping: Mapping
     """Which outputs the folder's classes are."""
     config: dict[str, Any]
@@ -50,9 +56,8 @@ class Validated:
     def real_top1(self) -> tuple[int, int] | None:
         """(right, images) by ReaL's labels, images without any left out; None where these are no validation images."""
         known = real_labels()
-        told = [
-            (known[name], said) for name, said in zip(self.names, self.logits.argmax(1), strict=True) if name in known
-        ]
+        stems = [Path(file).stem for file in self.files]
+        told = [(known[name], said) for name, said in zip(stems, self.logits.argmax(1), strict=True) if name in known]
         judged = [said in labels for labels, said in told if labels]
         return (sum(judged), len(judged)) if judged else None
 
@@ -73,7 +78,7 @@ def validate(
     interpolation: str | None = None,
     crop_mode: str | None = None,
 ) -> Validated:
-    """Logits of every image below `folder` (class folders, or tar files of them) in eval mode and float32.
+    """Logits of every image below `folder` (class folders, or tar shards) in eval mode and float32.
 
     What is None is as the weights were published. Raises UsageError where the folder has no images, or classes that
     the model does not know.
@@ -99,14 +104,15 @@ def validate(
             told.append(places.cpu())
     seconds = time.perf_counter() - start
     found, place = torch.cat(logits).numpy(), torch.cat(told).numpy()
-    good = place >= 0
     if mapping.restricted:
-        others = np.setdiff1d(np.arange(found.shape[1]), mapping.outputs)
+        others = np.setdiff1d(np.arange(found.shape[1]), mapping.known)
         found[:, others] = -np.inf
     targets = np.array(mapping.outputs, np.int64)[pictures.targets]
     files = np.array(pictures.files, dtype=object)
+    corrupt, good = place < 0, (place >= 0) & (targets >= 0)
     return Validated(
-        tuple(files[good]), targets[good], found[good], tuple(files[~good]), mapping, config, seconds
+        tuple(files[good]), targets[good], found[good], tuple(files[corrupt]), (*pictures.notes, *mapping.unknown),
+        mapping, config, seconds,
     )  # fmt: skip
 
 
@@ -155,16 +161,44 @@ def _outputs(model: nn.Module) -> int:
 
 
 def _reader(folder: Path) -> Any:
-    """timm's reader of class folders or tar files, in `folder` or its `val`, `validation` or `test`."""
+    """A reader of tar shards, else timm's of class folders, in `folder` or its `val`, `validation` or `test`."""
     from timm.data.dataset_factory import create_dataset
-    from timm.data.readers.reader_image_in_tar import ReaderImageInTar
 
+    if folder.is_dir() and holds_tars(folder):
+        tars = splits(folder)
+        split = next((name for name in (*reversed(TEST_SPLITS), "train") if name in tars), "")
+        return _Shards(read_index(folder, tars[split]))
     try:
-        if folder.is_dir() and any(folder.glob("*.tar")):
-            return ReaderImageInTar(str(folder))  # type: ignore[no-untyped-call]
         return create_dataset("", root=str(folder), split="validation").reader
     except (RuntimeError, AssertionError, OSError, IndexError) as error:
         raise UsageError(f"--dataset {folder}: no images can be read there: {first_line(error)}") from error
+
+
+class _Shards:
+    """What timm's readers offer, for the images of tar shards. Picklable."""
+
+    def __init__(self, index: Index) -> None:
+        from timm.utils.misc import natural_key  # the order that timm sorts class folders in
+
+        self.index, self.notes = index, index.notes
+        by_name = {str(value): value for value in index.classes}
+        names = sorted(by_name, key=natural_key)  # type: ignore[arg-type]
+        self.class_to_idx = {name: k for k, name in enumerate(names)}
+        code = {by_name[name]: k for k, name in enumerate(names)}
+        self.targets = index.labels(code, str(index.root))
+        self.names = [index.member(k) for k in range(len(index))]
+        if len(set(zip(self.targets.tolist(), self.names, strict=True))) < len(index):  # each shard counts from 0
+            shards = [index.shards[k].name for k in index.places[:, 0]]
+            self.names = [f"{shard}/{name}" for shard, name in zip(shards, self.names, strict=True)]
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, place: int) -> tuple[io.BytesIO, int]:
+        return io.BytesIO(self.index.place(place).read()), int(self.targets[place])
+
+    def filename(self, place: int) -> str:
+        return self.names[place]
 
 
 class _Pictures:
@@ -172,6 +206,7 @@ class _Pictures:
 
     def __init__(self, reader: Any) -> None:
         self.reader = reader
+        self.notes: tuple[str, ...] = getattr(reader, "notes", ())
         self.transform: Any = None  # set by timm's loader
         by_name = reader.class_to_idx if hasattr(reader, "class_to_idx") else reader.class_name_to_idx
         self.classes = [name for name, _ in sorted(by_name.items(), key=lambda item: item[1])]

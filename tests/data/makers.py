@@ -7,6 +7,7 @@ import io
 import json
 import pickle
 import struct
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,36 @@ def parquet_set(root, *, names=("cat", "dog"), test="test"):
     shard(root / "train-00001-of-00002.parquet", images[4:8], [1, 1, 0, 1], names)
     if test is not None:
         shard(root / f"{test}-00000-of-00001.parquet", images[8:], [1, 0], names)
+    return root
+
+
+def tar_file(path, files):
+    """An uncompressed tar file of {name: content}, in this order."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return path
+
+
+def samples(seeds, labels, extension="cls"):
+    """{name: content} of webdataset's samples: 8×8 colour PNG files, each beside its label."""
+    files = {}
+    for seed, label in zip(seeds, labels, strict=True):
+        text = json.dumps({"label": label}) if extension == "json" else str(label)
+        files |= {f"{seed:06}.png": file_bytes(picture(seed)), f"{seed:06}.{extension}": text.encode()}
+    return files
+
+
+def tar_set(root, *, test="test", labels=("cat", "dog"), extension="cls"):
+    """Two train shards of four images each and, unless `test` is None, one of two for that split; 8×8 colour."""
+    cat, dog = labels
+    tar_file(root / "train-000000.tar", samples(range(4), [cat, cat, cat, dog], extension))
+    tar_file(root / "train-000001.tar", samples(range(4, 8), [dog, dog, cat, dog], extension))
+    if test is not None:
+        tar_file(root / f"{test}-000000.tar", samples((8, 9), [dog, cat], extension))
     return root
 
 

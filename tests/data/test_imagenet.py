@@ -40,11 +40,7 @@ def test_other_names_mean_the_outputs_in_order_if_they_are_as_many() -> None:
 @pytest.mark.parametrize(
     ("names", "outputs", "said"),
     [
-        (
-            ["n01440764", "n01440765"],
-            CLASSES,
-            "class folder n01440765 is none of ImageNet-1k's. Did you mean n01440764",
-        ),
+        (["n01440765", "n01440766"], CLASSES, "class folder n01440765 is none of ImageNet-1k's. Did you mean n014407"),
         (["cat", "dog"], CLASSES, "2 classes .such as 'cat'. and the model 1000 outputs"),
         (["cat", "dog"], 3, "give a model with as many outputs"),
     ],
@@ -53,6 +49,21 @@ def test_names_that_mean_nothing_are_one_line(names: list[str], outputs: int, sa
     with pytest.raises(UsageError, match=said) as refused:
         map_classes(names, outputs)
     assert "\n" not in str(refused.value)
+
+
+def test_a_class_that_imagenet_lacks_is_named_and_the_others_are_judged() -> None:
+    found = map_classes(["n01440764", "n01440765", "n15075141"], CLASSES)
+    assert (found.outputs, found.known, found.restricted) == ((0, -1, 999), (0, 999), True)
+    (line,) = found.unknown
+    assert line.startswith("class n01440765 is none of ImageNet-1k's, its images are left out. Did you mean n01440764")
+    whole = map_classes([*synsets(), "thumbnails"], CLASSES)
+    assert not whole.restricted
+    assert whole.known == tuple(range(CLASSES))
+
+
+def test_numbers_mean_the_outputs_of_any_model_that_has_more() -> None:
+    found = map_classes(["2", "0"], 3)
+    assert (found.outputs, found.named_by, found.restricted) == ((2, 0), "number", True)
 
 
 def test_real_labels_are_those_of_the_validation_images() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import tarfile
 from pathlib import Path
 
@@ -12,18 +13,22 @@ import timm
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+from timm.data import create_dataset, create_loader
 
 from bench import Protocol, Study, run
 from bench.analysis.evaluations import build_evaluations
 from bench.cli import main
 from bench.data.imagenet import synsets
+from bench.data.tar import members
 from bench.models.build import build
 from bench.store import load_records
-from bench.training.validate import outputs_of, validate
+from bench.training.validate import data_config, outputs_of, validate
 from tests.benchmarks.validation_speed import timm_logits
+from tests.data.makers import tar_file
 
 CPU = torch.device("cpu")
 CLASSES = ("cat", "dog", "fox")
+LOADER_KEYS = ("input_size", "interpolation", "mean", "std", "crop_pct", "crop_mode")
 
 
 def photographs(root: Path, classes: tuple[str, ...] = CLASSES, each: int = 5, names: str = "{k}.jpg") -> Path:
@@ -81,6 +86,92 @@ def test_tar_files_of_classes_give_the_same(tmp_path: Path) -> None:
     order = [packed.files.index(file) for file in plain.files]
     np.testing.assert_allclose(packed.logits[order], plain.logits, atol=1e-5)
     assert packed.labels[order].tolist() == plain.labels.tolist()
+
+
+def samples(folder: Path, shards: Path, each: int = 4) -> Path:
+    """The images of class folders, shuffled, in webdataset's shards of `each`, with numbers for classes."""
+    files = sorted(folder.rglob("*.jpg"))
+    files = [files[k] for k in np.random.default_rng(1).permutation(len(files))]
+    for start in range(0, len(files), each):
+        content = {}
+        for path in files[start : start + each]:
+            key = f"{path.parent.name}_{path.stem}"
+            number = sorted(p.name for p in folder.iterdir()).index(path.parent.name)
+            content |= {f"{key}.jpg": path.read_bytes(), f"{key}.cls": str(number).encode()}
+        tar_file(shards / f"pets-validation-{start // each:04}.tar", content)
+    return shards
+
+
+def of_shard(file: str) -> str:
+    """The name within a shard of an image in a class folder."""
+    return Path(file).as_posix().replace("/", "_")
+
+
+def test_samples_in_shards_give_what_their_folder_gives(tmp_path: Path) -> None:
+    folder, file = photographs(tmp_path / "images"), weights(tmp_path / "w.safetensors")
+    samples(folder, tmp_path / "shards")
+    tar_file(tmp_path / "shards" / "pets-train-0000.tar", {"a.jpg": b"not for judging", "a.cls": b"0"})
+    model = build("test_vit", num_classes=3, img_size=160, checkpoint=file)[0]
+    plain = validate(model, folder, device=CPU, workers=0)
+    packed = validate(model, tmp_path / "shards", device=CPU, workers=2)
+    order = [next(k for k, name in enumerate(packed.names) if name == of_shard(file)) for file in plain.files]
+    np.testing.assert_allclose(packed.logits[order], plain.logits, atol=1e-5)
+    assert packed.labels[order].tolist() == plain.labels.tolist()
+    assert (packed.mapping.named_by, packed.corrupt, packed.notes) == ("order", (), ())
+
+
+def test_samples_in_shards_give_what_timm_s_own_reader_of_shards_gives(tmp_path: Path) -> None:
+    pytest.importorskip("webdataset")
+    shards = samples(photographs(tmp_path / "images"), tmp_path / "shards")
+    file = weights(tmp_path / "w.safetensors")
+    model = timm.create_model("test_vit", num_classes=3, checkpoint_path=str(file)).eval()
+    asked = {"name": "wds/pets", "root": str(shards), "split": "pets-validation-{0000..0003}.tar|15"}
+    loader = create_loader(
+        create_dataset(**asked, batch_size=4), use_prefetcher=False, num_workers=0, batch_size=4,
+        **{k: v for k, v in data_config(model, None).items() if k in LOADER_KEYS},
+    )  # fmt: skip
+    with torch.inference_mode():
+        told = [(model(images).numpy(), labels.numpy()) for images, labels in loader]
+    found = validate(
+        build("test_vit", num_classes=3, img_size=160, checkpoint=file)[0], shards, device=CPU, workers=0
+    )  # fmt: skip
+    np.testing.assert_allclose(found.logits, np.concatenate([logits for logits, _ in told]), rtol=1e-4, atol=1e-4)
+    assert found.labels.tolist() == np.concatenate([labels for _, labels in told]).tolist()
+
+
+def test_images_of_one_name_in_several_shards_are_told_apart(tmp_path: Path) -> None:
+    (image,) = photographs(tmp_path / "images", ("cat",), each=1).rglob("*.jpg")
+    for shard in range(3):
+        files = {}
+        for k in range(3):
+            files |= {f"{k}.jpg": image.read_bytes(), f"{k}.cls": str(k).encode()}
+        tar_file(tmp_path / "shards" / f"val-{shard}.tar", files)
+    model = build("test_vit", num_classes=3, img_size=160, checkpoint=weights(tmp_path / "w.safetensors"))[0]
+    found = validate(model, tmp_path / "shards", device=CPU, workers=0)
+    assert found.files[3:5] == ("val-1.tar/0.jpg", "val-1.tar/1.jpg")
+    assert len(set(found.files)) == 9
+
+
+def test_what_is_missing_is_said_and_the_rest_is_judged(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    known, unknown = synsets()[7], "n00000001"
+    folder = photographs(tmp_path / "images", (unknown, known), each=6)
+    shards = tmp_path / "shards"
+    for start, end in ((0, 6), (6, 12)):
+        paths = sorted(folder.rglob("*.jpg"))[start:end:1]
+        tar_file(shards / f"val-{start}.tar", {f"{p.parent.name}/{p.name}": p.read_bytes() for p in paths})
+    torn = shards / "val-6.tar"
+    os.truncate(torn, list(members(torn))[4][1] + 10)
+    file = weights(tmp_path / "w.safetensors", outputs=1000)
+    command = ["--task", "evaluate", "--dataset", str(shards), "--models", "test_vit", "--output", str(tmp_path / "r")]
+    assert main([*command, "--checkpoint", f"test_vit={file}"]) == 0
+    lines = [
+        "val-6.tar is cut off after 4 images: the rest is missing",
+        f"class {unknown} is none of ImageNet-1k's, its images are left out.",
+    ]
+    told, page = capsys.readouterr().err, (tmp_path / "r" / "evaluations.md").read_text()
+    assert all(told.count(line) == 1 and line in page for line in lines)
+    (record,) = load_records(tmp_path / "r").evaluations
+    assert (record.metrics.n, record.metrics.classes) == (4, 1)
 
 
 def test_a_damaged_image_is_left_out_and_the_others_are_untouched(tmp_path: Path) -> None:
