@@ -72,6 +72,11 @@ class Study:
     cells_per_device: str = "auto"
     """How many models train side by side on the device, `auto` or a number. `auto` is as many as raise the total on a
     GPU (measured, where that pays), and one on a CPU; a number shares the threads of a CPU out among them."""
+    launcher: Literal["local", "ray"] = "local"
+    """Where cells run: `local`, on this machine, or `ray`, on the nodes of a Ray cluster."""
+    ray_address: str | None = None
+    """With `--launcher ray`, the cluster: HOST:PORT, or `auto` for that of this machine; a new one on this machine
+    alone unless given."""
     cost_only: bool = False
     """Measure what the models cost (at 224 px and 1,000 classes unless given), train nothing, need no dataset."""
     channels_last: bool = True
@@ -105,6 +110,15 @@ class Study:
             (
                 self.crop_mode in (None, "center", "squash", "border"),
                 f"--crop-mode must be center, squash or border, not {self.crop_mode!r}",
+            ),
+            (self.ray_address is None or self.launcher == "ray", "--ray-address needs --launcher ray"),
+            (
+                self.launcher == "local" or self.protocol.task != "evaluate",
+                "--task evaluate runs on one machine: leave --launcher ray out",
+            ),
+            (
+                self.launcher == "local" or ":" not in self.device,
+                f"--device {self.device} is a GPU of one machine; with --launcher ray, say cuda",
             ),
             (self.limit is None or self.limit >= 0, f"--limit must not be negative, not {self.limit}"),
             (self.threads is None or 1 <= self.threads <= 4096, f"--threads must be at least 1, not {self.threads}"),
