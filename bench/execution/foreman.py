@@ -306,7 +306,7 @@ class Foreman:
         lr = sweep.rate(job.cell)
         self.reporter.started(job)
         if lr is None:
-            self._fail(job, place, Failure(kind="NoLearningRate", message=NO_RATE))
+            self._fail(place, job, Failure(kind="NoLearningRate", message=NO_RATE))
             return
         self.idle.remove(place)
         self.out += 1
@@ -316,21 +316,21 @@ class Foreman:
         )
         self._send(ref, place.post, partial(self._made, place, job), partial(self._lost, place, job))
 
-    def _made(self, place: Place, job: Job, made: Made | Failure) -> None:
+    def _made(self, place: Place, job: Job, found: Made | Failure) -> None:
+        """A cell is done: its seat gets the next one, which runs while this one is written."""
+        made = found if isinstance(found, Made) else self._failed(place, job, found)
         self.out -= 1
+        self._note(job, made)
         self._free(place)
-        if isinstance(made, Failure):
-            self._fail(job, place, made)
-        else:
-            write(made, self.store)
-            self._finish(job, made.record)
+        self._hand_out()
+        self._write(job, made)
 
     def _lost(self, place: Place, job: Job, error: Exception) -> None:
         """A cell has not come back: give it to another seat, or give it up after too many."""
         self.out -= 1
         self.attempts[job.id] += 1
         if self.attempts[job.id] > RETRIES:
-            self._fail(job, place, Failure(kind=type(error).__name__, message=last_line(error)[:500]))
+            self._fail(place, job, Failure(kind=type(error).__name__, message=last_line(error)[:500]))
         else:
             self.ready.give_back(job)
         self._close(place)
@@ -340,16 +340,24 @@ class Foreman:
             log.warning("%s: %s is tried again (%s)", place.post.member.node.name, job.title, last_line(error))
             self._open(place.post, 1)
 
-    def _fail(self, job: Job, place: Place, why: Failure) -> None:
-        assert job.cell is not None
-        record = failed_run(self._site(place.post, job.model), job.cell, why, self.sweeps[job.model].of(job.cell))
-        self.store.write_run(record)
-        self._finish(job, record)
+    def _fail(self, place: Place, job: Job, why: Failure) -> None:
+        made = self._failed(place, job, why)
+        self._note(job, made)
+        self._write(job, made)
 
-    def _finish(self, job: Job, record: RunRecord) -> None:
-        self.sweeps[job.model].add(record)
+    def _failed(self, place: Place, job: Job, why: Failure) -> Made:
+        assert job.cell is not None
+        site, trials = self._site(place.post, job.model), self.sweeps[job.model].of(job.cell)
+        return Made(failed_run(site, job.cell, why, trials))
+
+    def _note(self, job: Job, made: Made) -> None:
+        """Let others run that waited for this one."""
+        self.sweeps[job.model].add(made.record)
         self.ready.done(job)
-        self._count(job, record)
+
+    def _write(self, job: Job, made: Made) -> None:
+        write(made, self.store)
+        self._count(job, made.record)
 
     def _count(self, job: Job, record: RunRecord | ProfileRecord) -> None:
         self.outcomes[record.status] += 1

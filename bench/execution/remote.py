@@ -8,21 +8,23 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.errors import UsageError, first_line
-from bench.execution.cells import Made, Site
 from bench.execution.costs import describe, measure_costs
 from bench.execution.meter import CostRequest
 from bench.execution.packing import hardware_of
 from bench.execution.parcel import Parcel, unwrap
-from bench.execution.process import Worker, WorkerDied, WorkFailed
+from bench.execution.process import Worker, WorkerDied, WorkFailed, warm_up
 from bench.execution.software import software
 from bench.measure.hardware import Hardware
 from bench.profiles import DeviceRecord, ProfileRecord
 from bench.records import CellSpec, DataInfo, Failure, TrialResult
 from bench.store import Store, load_records
 from bench.study import Study, import_plugins
+
+if TYPE_CHECKING:  # a node can introduce itself without waiting for torch
+    from bench.execution.cells import Made, Site
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ class Seat:
 
     def __init__(self) -> None:
         _forget_main()
+        warm_up()
         self._site: Site | None = None
         self._worker: Worker | None = None
 
