@@ -6,19 +6,21 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import save_file
 
-from bench import Records, Study, load_records, run
+from bench import Protocol, Records, Study, load_records, run
 from bench.data.cache import prepare
 from bench.errors import UsageError
 from bench.execution.progress import Silent
 from bench.execution.remote import receive
+from bench.models.build import build_module
 from bench.profiles import ProfileRecord
 from bench.records import RunRecord
 from bench.study import Job
@@ -39,42 +41,47 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, Records]:
 
 
 class Cluster:
-    """Two nodes of one CPU each on this machine, each with a cache of its own that is empty at first."""
+    """Nodes of one CPU each on this machine, each with a cache of its own that is empty at first."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, head_cpus: int = 1, others: int = 1) -> None:
         from ray.cluster_utils import Cluster
 
-        self.caches = [folder / "cache-0", folder / "cache-1"]
-        node: list[dict[str, Any]] = [
-            {"num_cpus": 1, "env_vars": {"BACKBONE_BENCH_CACHE": str(cache)}} for cache in self.caches
-        ]
-        self.ray = Cluster(initialize_head=True, head_node_args={**node[0], "include_dashboard": False})
-        self.second = self.ray.add_node(**node[1])
+        self.caches = [folder / f"cache-{k}" for k in range(1 + others)]
+        env = [{"env_vars": {"BACKBONE_BENCH_CACHE": str(cache)}} for cache in self.caches]
+        head: dict[str, Any] = {"num_cpus": head_cpus, "include_dashboard": False, **env[0]}
+        self.ray = Cluster(initialize_head=True, head_node_args=head)
+        self.others = [self.ray.add_node(num_cpus=1, **env[1 + k]) for k in range(others)]
 
-    def kill_second(self) -> None:
-        """As when a machine loses power."""
-        self.ray.remove_node(self.second, allow_graceful=False)
+    def __enter__(self) -> Cluster:
+        return self
 
+    def __exit__(self, *_: object) -> None:
+        self.ray.shutdown()
 
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    """A cluster that is gone afterwards."""
-    made = Cluster(tmp_path)
-    yield made
-    made.ray.shutdown()
+    def kill_first_of_the_others(self) -> None:
+        """As when a machine loses power: of those that are not the head, the first by id."""
+        victim = min(self.others, key=lambda node: node.node_id)
+        self.others.remove(victim)
+        self.ray.remove_node(victim, allow_graceful=False)
 
 
 class Killer(Silent):
-    """Kills the second node as soon as a slow cell is done, while others run."""
+    """Kills a node once: when a job of this model and kind is done, or two seconds after it was started."""
 
-    def __init__(self, cluster: Cluster) -> None:
-        self.cluster, self.killed = cluster, False
+    def __init__(self, cluster: Cluster, model: str, kind: str) -> None:
+        self.cluster, self.wanted, self.killed = cluster, (model, kind), False
+
+    def started(self, job: Job) -> None:
+        """Kill a node soon, where a profile is waited for."""
+        if job.kind == "profile" and (job.model, job.kind) == self.wanted and not self.killed:
+            self.killed = True
+            threading.Timer(2.0, self.cluster.kill_first_of_the_others).start()
 
     def finished(self, job: Job, record: RunRecord | ProfileRecord) -> None:
-        """Kill it, once."""
-        if job.model == "slow_linear" and job.kind == "trial" and not self.killed:
+        """Kill a node now, where a cell is waited for."""
+        if job.kind != "profile" and (job.model, job.kind) == self.wanted and not self.killed:
             self.killed = True
-            self.cluster.kill_second()
+            self.cluster.kill_first_of_the_others()
 
 
 def _same(records: Records, expected: Records) -> None:
@@ -88,9 +95,7 @@ def _same(records: Records, expected: Records) -> None:
         twin = found[record.id]
         assert twin.test == record.test
         assert twin.trials == record.trials
-        assert twin.train is not None
-        assert record.train is not None
-        assert twin.train.loss_curve == record.train.loss_curve
+        assert (twin.train and twin.train.loss_curve) == (record.train and record.train.loss_curve)
         assert twin.environment.versions == record.environment.versions
         if record.cell.kind == "run":
             mine, other = records.predictions(record.id), expected.predictions(record.id)
@@ -114,11 +119,11 @@ def test_a_study_in_two_calls_on_a_ray_of_this_machine_is_that_of_the_local_laun
 
 @pytest.mark.slow
 def test_a_node_that_dies_in_mid_study_loses_nothing_and_nodes_fetch_the_dataset(
-    whole: tuple[Study, Records], cluster: Cluster, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    whole: tuple[Study, Records], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    killer = Killer(cluster)
-    study = replace(whole[0], output=tmp_path / "out", launcher="ray", ray_address=cluster.ray.address)
-    with caplog.at_level("INFO", "bench"):
+    with Cluster(tmp_path) as cluster, caplog.at_level("INFO", "bench"):
+        killer = Killer(cluster, "slow_linear", "trial")
+        study = replace(whole[0], output=tmp_path / "out", launcher="ray", ray_address=cluster.ray.address)
         records = run(study, killer)
     assert killer.killed
     _same(records, whole[1])
@@ -127,6 +132,30 @@ def test_a_node_that_dies_in_mid_study_loses_nothing_and_nodes_fetch_the_dataset
     fingerprint = records.runs[0].data.fingerprint[:32]
     assert all((cache / fingerprint / "train_images.npy").is_file() for cache in cluster.caches)
     assert not [file for cache in cluster.caches for file in cache.glob("unfinished-*")]
+
+
+@pytest.mark.slow
+def test_a_node_that_dies_while_it_measures_hands_that_on_and_checkpoints_travel(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "weights" / "seven.safetensors"
+    file.parent.mkdir()
+    model = build_module("test_resnet", num_classes=7, img_size=32, seed=5)
+    save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, file)
+    linear = Protocol(task="linear", train_sizes=(40, 200), seeds=(0, 1), augment="none")
+    alone = Study(
+        models=("test_resnet",), protocol=linear, checkpoint=(f"test_resnet={file}",), device="cpu",
+        output=tmp_path / "alone", time_budget=4.0,
+    )  # fmt: skip
+    expected = run(alone)
+    with Cluster(tmp_path, head_cpus=0, others=2) as cluster, caplog.at_level("INFO", "bench"):
+        killer = Killer(cluster, "test_resnet", "profile")
+        records = run(replace(alone, output=tmp_path / "out", launcher="ray", ray_address=cluster.ray.address), killer)
+        assert len(cluster.others) == 1
+    _same(records, expected)
+    assert sum("has died" in line for line in caplog.messages) == 1
+    assert list((tmp_path / "cache-1" / "checkpoints").glob("*/seven.safetensors"))
+    assert not (tmp_path / "cache-0").exists()
 
 
 @pytest.mark.slow
