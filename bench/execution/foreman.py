@@ -106,6 +106,11 @@ class Foreman:
         self.profiles = [job for job in jobs if job.cell is None]
         self.meter: Post | None = None
         self.sweeps = {model: Sweeps(plan, model, self.store) for model in study.models} if plan.data else {}
+        weights = initial_weights(study)
+        self.checkpoints = {
+            model: (f"checkpoints/{weights[model].removeprefix('sha256:')[:32]}", file)
+            for model, file in study.checkpoints().items()
+        }
         self.idle: list[Place] = []
         self.places: list[Place] = []
         self.errands: dict[Any, Errand] = {}
@@ -187,12 +192,7 @@ class Foreman:
         if self.plan.data is not None:
             folder = content_folder(self.plan.data, self.cache_dir)
             needs[folder.name] = [file for file in folder.iterdir() if file.is_file()]
-        for model, file in self.plan.study.checkpoints().items():
-            needs[self._checkpoint_folder(model)] = [file]
-        return needs
-
-    def _checkpoint_folder(self, model: str) -> str:
-        return f"checkpoints/{initial_weights(self.plan.study)[model].removeprefix('sha256:')[:32]}"
+        return needs | {folder: [file] for folder, file in self.checkpoints.values()}
 
     def _parcel(self, name: str) -> Parcel:
         import ray
@@ -333,11 +333,11 @@ class Foreman:
             self._fail(place, job, Failure(kind=type(error).__name__, message=last_line(error)[:500]))
         else:
             self.ready.give_back(job)
+            log.debug("%s: %s is tried again (%s)", place.post.member.node.name, job.title, last_line(error))
         self._close(place)
         if self._has_died(place.post):
             self._drop(place.post, error)
         else:
-            log.warning("%s: %s is tried again (%s)", place.post.member.node.name, job.title, last_line(error))
             self._open(place.post, 1)
 
     def _fail(self, place: Place, job: Job, why: Failure) -> None:
@@ -374,8 +374,10 @@ class Foreman:
 
     def _checkpoint_on(self, post: Post, model: str) -> Path | None:
         """Where a node has the checkpoint of a model."""
-        file = self.plan.study.checkpoints().get(model)
-        return post.member.cache_dir / self._checkpoint_folder(model) / file.name if file else None
+        if model not in self.checkpoints:
+            return None
+        folder, file = self.checkpoints[model]
+        return post.member.cache_dir / folder / file.name
 
     # Nodes that go.
 

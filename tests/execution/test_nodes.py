@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from bench.errors import UsageError
-from bench.execution.nodes import Node, choose, joined
+from bench.execution.foreman import Post
+from bench.execution.nodes import Member, Node, choose, joined
 from bench.execution.parcel import unwrap, wrap
 from bench.execution.remote import Answer
 from bench.execution.software import CODE, differences, software
@@ -132,3 +133,12 @@ def test_an_address_without_the_launcher_is_one_line() -> None:
 def test_a_gpu_of_one_machine_cannot_be_asked_of_a_cluster() -> None:
     with pytest.raises(UsageError, match="say cuda"):
         Study(launcher="ray", device="cuda:1")
+
+
+def test_a_cell_takes_a_whole_device_unless_several_are_to_share_it() -> None:
+    on_cpu = Post(Member(_node("a", cpus=8), CPU, Path()), at_once=1)
+    assert (on_cpu.seats, on_cpu.demand(1)) == (1, {"num_cpus": 8})
+    shared = Post(Member(_node("a", cpus=8), CPU, Path()), at_once=3)
+    assert (shared.seats, shared.demand(3)) == (3, {"num_cpus": 2})
+    on_gpu = Post(Member(_node("a", gpus=4), GPU, Path()), at_once=2)
+    assert (on_gpu.seats, on_gpu.demand(2), on_gpu.demand(1)["num_gpus"]) == (8, {"num_gpus": 0.5, "num_cpus": 1}, 1)
