@@ -218,11 +218,16 @@ def _knock(address: str) -> None:
             socket.create_connection((host, int(port)), timeout=KNOCK_S).close()
         except (OSError, OverflowError) as error:
             raise UsageError(_why_not(address, error)) from error
-    health = [sys.executable, "-m", "ray.scripts.scripts", "health-check", *where]
+    health = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--skip-version-check", *where]
     try:
-        done = subprocess.run(health, capture_output=True, timeout=HEALTH_S, check=False)
+        done = subprocess.run(health, capture_output=True, text=True, timeout=HEALTH_S, check=False)
     except subprocess.TimeoutExpired as error:
         raise UsageError(_why_not(address, TimeoutError(f"no answer within {HEALTH_S:g} s"))) from error
+    if "AuthenticationError" in done.stderr:
+        raise UsageError(
+            f"--ray-address {address}: the cluster asks for a token: set RAY_AUTH_MODE=token, and see that this "
+            "machine has the cluster's token (ray get-auth-token)."
+        )
     if done.returncode != 0:
         raise UsageError(_why_not(address, ConnectionError("nothing that answers there is a Ray cluster")))
 
