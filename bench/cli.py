@@ -56,6 +56,7 @@ def _main(arguments: list[str]) -> int:
     if options.list_claims:
         return _list_claims(options)
     _budget(options)
+    _one_machine(options)
     command = f"python run_bench.py {shlex.join(arguments)}".rstrip()
     if options.claims is not None:
         return _claims(options, command)
@@ -66,6 +67,13 @@ def _main(arguments: list[str]) -> int:
     if options.study.protocol.task == "evaluate":
         return _evaluate(options, command)
     return _run(options, command)
+
+
+def _one_machine(options: Options) -> None:
+    """Raise UsageError where a cluster is asked for something that runs on one machine."""
+    gates = (options.save_baseline, options.check, options.base)
+    if options.study.launcher == "ray" and any(gate is not None for gate in gates):
+        raise UsageError("a gate runs on one machine: leave --launcher ray out.")
 
 
 def _evaluate(options: Options, command: str) -> int:
@@ -106,19 +114,18 @@ def _evaluate(options: Options, command: str) -> int:
 
 def _run(options: Options, command: str) -> int:
     """Prepare, plan, run what is left, write and print the board."""
-    from bench.execution.local import execute, prepare_data
-    from bench.execution.packing import hardware_of, try_to_pack
-    from bench.execution.process import warm_up
+    from bench.execution.launch import launcher_of
+    from bench.execution.local import prepare_data
     from bench.store import Store, load_records
     from bench.study import make_plan
 
     study = options.study
-    hardware = hardware_of(study)
     store = Store(study.output)
-    if not options.dry_run:
-        store.open()
     with contextlib.ExitStack() as held:
+        launcher = held.enter_context(launcher_of(study))
+        hardware = launcher.hardware()
         if not options.dry_run:
+            store.open()
             held.enter_context(
                 store.exclusive(on_wait=lambda: log.warning("waiting: another study runs in %s", study.output))
             )
@@ -128,9 +135,7 @@ def _run(options: Options, command: str) -> int:
             return _dry_run(options, plan, cache_dir, command)
         failed = 0
         if plan.left():
-            warm_up()
-            many = try_to_pack(plan, cache_dir, command)
-            tally = execute(plan, cache_dir, command=command, reporter=_reporter(options, plan), at_once=many)
+            tally = launcher.execute(plan, cache_dir, command=command, reporter=_reporter(options, plan))
             failed = tally.failed
             if tally.left:
                 log.warning("--limit reached: %d jobs are left; the same command goes on from there", tally.left)
@@ -393,10 +398,11 @@ def _list_models(options: Options) -> int:
 
 def _dry_run(options: Options, plan: Plan, cache_dir: Any, command: str) -> int:
     """Print the plan: cells, steps, estimated time, what is already done. Trains nothing, writes no record."""
-    from bench.execution.estimate import rates_of_plan
+    from bench.execution.estimate import known_rates, rates_of_plan
     from bench.report.plan import plan_json, plan_table
 
-    rates = rates_of_plan(plan, cache_dir, command)
+    here = options.study.launcher == "local"
+    rates = rates_of_plan(plan, cache_dir, command) if here else known_rates(plan)
     print(json.dumps(plan_json(plan, rates), indent=1) if options.json else plan_table(plan, rates))
     return OK
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib
 import os
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from bench.errors import UsageError, did_you_mean, first_line
 from bench.models.zoo import parse_models
 from bench.protocol import Protocol, content_hash
+from bench.rules import rules_of
 
 if TYPE_CHECKING:  # the command line must answer --help without waiting for pydantic and numpy
     from bench.measure.hardware import Hardware
@@ -80,6 +80,11 @@ class Study:
     and one on a CPU."""
     save_every: float = 10.0
     """Minutes of a training after which its state is kept, to go on from there if it is ended; 0 for never."""
+    launcher: Literal["local", "ray"] = "local"
+    """Where cells run: `local`, on this machine, or `ray`, on the nodes of a Ray cluster."""
+    ray_address: str | None = None
+    """With `--launcher ray`, the cluster: HOST:PORT, or `auto` for that of this machine; a new one on this machine
+    alone unless given."""
     cost_only: bool = False
     """Measure what the models cost (at 224 px and 1,000 classes unless given), train nothing, need no dataset."""
     channels_last: bool = True
@@ -95,56 +100,7 @@ class Study:
         import_plugins(self.plugins)
         object.__setattr__(self, "models", tuple(parse_models(",".join(self.models), self.protocol.small_px)))
         object.__setattr__(self, "interventions", _interventions(self.interventions, self.protocol.img_size))
-        rules = [
-            (
-                re.fullmatch(r"auto|[1-9]\d{0,3}", self.cells_per_device) is not None,
-                f"--cells-per-device must be auto or a number of models, not {self.cells_per_device!r}",
-            ),
-            (
-                re.fullmatch(r"auto|[1-9]\d{0,4}", self.accumulate) is not None
-                and (self.parts or 1) <= self.protocol.batch_size,
-                f"--accumulate must be auto or a number up to --batch-size, not {self.accumulate!r}",
-            ),
-            (
-                self.gpus_per_cell >= 1 and self.protocol.batch_size % max(1, self.gpus_per_cell) == 0,
-                f"--gpus-per-cell must divide --batch-size {self.protocol.batch_size}, and {self.gpus_per_cell} does "
-                "not: every GPU gets an equal part of each batch",
-            ),
-            (
-                self.gpus_per_cell == 1 or self.cells_per_device in ("auto", "1"),
-                "--gpus-per-cell and --cells-per-device exclude each other: give one of them",
-            ),
-            (
-                self.gpus_per_cell == 1 or self.protocol.task in ("scratch", "finetune"),
-                f"--gpus-per-cell is for trainings, and --task {self.protocol.task} trains nothing",
-            ),
-            (0 <= self.save_every < 1e6, f"--save-every must be 0 minutes or more, not {self.save_every}"),
-            (
-                not (self.pretrained and self.protocol.geometry == "small"),
-                "--pretrained needs --geometry canonical: published weights do not fit the small geometry",
-            ),
-            (self.crop_pct is None or 0 < self.crop_pct <= 1, f"--crop-pct must be in (0, 1], not {self.crop_pct}"),
-            (self.test_px is None or 8 <= self.test_px <= 4096, f"--test-px must be 8 to 4096, not {self.test_px}"),
-            (
-                self.interpolation in (None, "bilinear", "bicubic", "nearest", "lanczos"),
-                f"--interpolation must be bilinear, bicubic, nearest or lanczos, not {self.interpolation!r}",
-            ),
-            (
-                self.crop_mode in (None, "center", "squash", "border"),
-                f"--crop-mode must be center, squash or border, not {self.crop_mode!r}",
-            ),
-            (self.limit is None or self.limit >= 0, f"--limit must not be negative, not {self.limit}"),
-            (self.threads is None or 1 <= self.threads <= 4096, f"--threads must be at least 1, not {self.threads}"),
-            (
-                all(size >= 1 for size in self.batch_sizes),
-                f"--batch-sizes must all be at least 1: {list(self.batch_sizes)}",
-            ),
-            (
-                self.time_budget is None or 0 < self.time_budget < 1e6,
-                f"--time-budget must be above 0 seconds, not {self.time_budget}",
-            ),
-        ]
-        for holds, message in rules:
+        for holds, message in rules_of(self):
             if not holds:
                 raise UsageError(f"{message}.")
         self.checkpoints()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from typing import Any
 
 import torch
@@ -27,6 +28,8 @@ class _Linear(nn.Module):
             return logits * torch.nan
         if self.training and self.harm == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
+        if self.training and self.harm == "slow":
+            time.sleep(0.3)
         if self.training and self.harm == "raise":
             raise RuntimeError("a kernel is missing\nand a second line")
         return logits
@@ -36,6 +39,12 @@ class _Linear(nn.Module):
 def fine_linear(pretrained: bool = False, num_classes: int = 10, **_: Any) -> nn.Module:
     """Nothing is wrong with this one."""
     return _Linear(num_classes)
+
+
+@register_model
+def slow_linear(pretrained: bool = False, num_classes: int = 10, **_: Any) -> nn.Module:
+    """It takes its time over every step."""
+    return _Linear(num_classes, "slow")
 
 
 @register_model

@@ -21,6 +21,7 @@ FLOORS = (
     "analysis",
     "options",
     "study",
+    "rules",
     "training",
     "measure",
     "probes",

@@ -171,6 +171,8 @@ def run_lab(
 
     Raises UsageError for bad input. Interrupted or killed, the same call goes on where it stopped.
     """
+    if study.launcher != "local":
+        raise UsageError("claims are tested on one machine: leave --launcher ray out.")
     start = time.perf_counter()
     store = Store(study.output / FOLDER).open()
     with store.exclusive(on_wait=lambda: log.warning("waiting: another lab runs in %s", store.root)):

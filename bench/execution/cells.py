@@ -86,8 +86,6 @@ class Bench:
         if self.site.save_every_s > 0:
             keeper = Keeper(partial(store.read_state, cell), partial(store.write_state, cell), self.site.save_every_s)
         made = self.make(cell, lr, trials, keep_weights, keeper)
-        if not self.site.share.alone and made.record.failure is not None:
-            raise WorkFailed(made.record.failure)  # the others of its team have to be ended first
         if self.site.share.rank == 0:
             write(made, store)
         return made.record
@@ -109,6 +107,8 @@ class Bench:
             if is_out_of_memory(error):
                 self.engine.forget()
             give_back_memory(self.device)
+            if not self.site.share.alone:
+                raise WorkFailed(failure(error)) from error  # the others that train with it have to be ended first
             return Made(failed_run(self.site, cell, failure(error), trials))
 
     def training_rate(self, model: str, weights: str, seconds: float = 0.0) -> float:

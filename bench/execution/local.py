@@ -7,23 +7,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from bench.data.share import Share
 from bench.execution.costs import describe, measure_costs
 from bench.execution.crew import Crew, Shared
 from bench.execution.interrupt import heeded
 from bench.execution.meter import CostRequest
-from bench.execution.process import Worker, WorkerDied, WorkFailed
+from bench.execution.process import WorkerDied, WorkFailed
 from bench.execution.progress import Reporter, Silent
-from bench.execution.ranks import Ranks
+from bench.execution.ranks import worker_of
+from bench.execution.sweeps import NO_RATE, Sweeps
 from bench.measure.environment import environment
 from bench.measure.hardware import Hardware
-from bench.records import CellSpec, DataInfo, Failure, RunRecord, TrialResult
+from bench.records import DataInfo, Failure, RunRecord
 from bench.store import Store
-from bench.study import Job, Plan, Study, choose_lr, initial_weights, trial_results
+from bench.study import Job, Plan, Study, initial_weights
 
-NO_RATE = "no learning-rate trial of this model succeeded"
+if TYPE_CHECKING:
+    from bench.execution.site import Site
 
 
 @dataclass(frozen=True)
@@ -153,41 +154,39 @@ def run_profiles(jobs: Sequence[Job], requests: Sequence[CostRequest], store: St
     return Tally(finished, failed, 0)
 
 
+def site_of(plan: Plan, model: str, cache_dir: Path, command: str, at_once: int = 1) -> Site:
+    """What the worker of a model needs besides its cells, where so many models are trained side by side."""
+    from bench.execution.site import Site
+
+    study = plan.study
+    return Site(
+        protocol=study.protocol,
+        data=plan.dataset,
+        cache_dir=cache_dir,
+        hardware=plan.hardware,
+        environment=environment(plan.hardware, command).model_copy(update={"cells_per_device": at_once}),
+        root=study.output,
+        images_left=plan.images_left(model),
+        checkpoint=study.checkpoints().get(model),
+        plugins=study.plugins,
+        ranks=study.gpus_per_cell,
+        parts=study.parts,
+        save_every_s=60 * study.save_every,
+    )
+
+
 class Launcher:
     """Runs the jobs of one model in a worker process, and a new one whenever a worker dies."""
 
     def __init__(
         self, plan: Plan, model: str, cache_dir: Path, command: str, reporter: Reporter, at_once: int = 1
     ) -> None:
-        from bench.execution.site import Site
-        from bench.execution.worker import work
-
         self.plan, self.model, self.reporter = plan, model, reporter
-        study = plan.study
-        self.site = Site(
-            protocol=study.protocol,
-            data=plan.dataset,
-            cache_dir=cache_dir,
-            hardware=plan.hardware,
-            environment=environment(plan.hardware, command).model_copy(update={"cells_per_device": at_once}),
-            root=study.output,
-            images_left=plan.images_left(model),
-            checkpoint=study.checkpoints().get(model),
-            plugins=study.plugins,
-            parts=study.parts,
-            save_every_s=60 * study.save_every,
-        )
+        self.site = site_of(plan, model, cache_dir, command, at_once)
         self.store = Store(plan.study.output)
         self.abandoned = False
-        self.trials = self._earlier_trials()
-        ranks = study.gpus_per_cell
-
-        def of_rank(rank: int, meeting: Path) -> Worker:
-            heard = reporter.images if rank == 0 else lambda images: None
-            return Worker(work, (self.site.of_rank(Share(rank, ranks), meeting),), f"{model}-{rank}", heard)
-
-        one = Worker(work, (self.site,), model, reporter.images)
-        self._worker: Worker | Ranks = one if ranks == 1 else Ranks(ranks, of_rank)
+        self.sweeps = Sweeps(plan, model, self.store)
+        self._worker = worker_of(self.site, model, reporter.images)
 
     def __enter__(self) -> Launcher:
         return self
@@ -208,8 +207,7 @@ class Launcher:
             if isinstance(error, WorkFailed) and job.cell is not None:
                 self.store.drop_state(job.cell)
             record = self._write_failure(job, describe(error))
-        if job.kind == "trial" and record.cell.lr is not None:
-            self._trials(record.cell)[record.cell.lr] = record
+        self.sweeps.add(record)
         self.reporter.finished(job, record)
         return record
 
@@ -232,36 +230,16 @@ class Launcher:
 
     def _ask_for(self, job: Job) -> RunRecord:
         assert job.cell is not None
-        sweep = trial_results(self._trials(job.cell)) if job.kind == "run" else []
-        lr = job.cell.lr if job.cell.lr is not None else self._rate(sweep)
+        lr = self.sweeps.rate(job.cell)
         if lr is None:
             return self._write_failure(job, Failure(kind="NoLearningRate", message=NO_RATE))
-        return cast(RunRecord, self._worker.ask(("cell", job.cell, lr, sweep, job.keep_weights)))
-
-    def _trials(self, cell: CellSpec) -> dict[float, RunRecord | None]:
-        """The trials that choose the rate of a run: those of the same model under the same intervention."""
-        return self.trials.setdefault(cell.intervention, {})
-
-    def _rate(self, sweep: list[TrialResult]) -> float | None:
-        """The learning rate of a run: the only one there is, or the one that its trials chose; any for a linear fit."""
-        protocol = self.plan.study.protocol
-        rates = protocol.learning_rates()
-        return rates[0] if len(rates) == 1 or protocol.task == "linear" else choose_lr(sweep)
-
-    def _earlier_trials(self) -> dict[str, dict[float, RunRecord | None]]:
-        """Trial records of earlier calls, by intervention and learning rate; those not run yet are absent."""
-        found: dict[str, dict[float, RunRecord | None]] = {}
-        for job in self.plan.of(self.model):
-            if job.kind == "trial" and job.done and job.cell is not None and job.cell.lr is not None:
-                found.setdefault(job.cell.intervention, {})[job.cell.lr] = self.store.read_run(job.folder)
-        return found
+        return cast(RunRecord, self._worker.ask(("cell", job.cell, lr, self.sweeps.of(job.cell), job.keep_weights)))
 
     def _write_failure(self, job: Job, why: Failure) -> RunRecord:
         """Write the record that a dead worker could not."""
         from bench.execution.site import failed_run
 
         assert job.cell is not None
-        sweep = trial_results(self._trials(job.cell)) if job.kind == "run" else []
-        record = failed_run(self.site, job.cell, why, sweep)
+        record = failed_run(self.site, job.cell, why, self.sweeps.of(job.cell))
         self.store.write_run(record)
         return record

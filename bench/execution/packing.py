@@ -52,7 +52,7 @@ def hardware_of(study: Study) -> Hardware:
     together = study.fixed_cells * study.gpus_per_cell
     if found.device == "cpu" and study.threads is None and together > 1:
         return replace(found, threads=max(1, found.threads // together))
-    if found.device != "cpu" and study.gpus_per_cell > 1:
+    if found.device != "cpu" and study.gpus_per_cell > 1 and study.launcher == "local":
         check_gpus(found.device, study.gpus_per_cell)
     return found
 

@@ -7,9 +7,23 @@ import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.execution.process import Worker
+
+if TYPE_CHECKING:
+    from bench.execution.site import Site
+
+
+def worker_of(site: Site, name: str, on_images: Callable[[int], None] = lambda images: None) -> Worker | Ranks:
+    """Whoever runs the cells of a site: a worker process, or as many as train its model together."""
+    from bench.execution.worker import work
+
+    def of_rank(rank: int, meeting: Path) -> Worker:
+        heard = on_images if rank == 0 else lambda images: None
+        return Worker(work, (site.of_rank(rank, meeting),), f"{name}-{rank}", heard)
+
+    return Worker(work, (site,), name, on_images) if site.ranks == 1 else Ranks(site.ranks, of_rank)
 
 
 class Ranks:

@@ -43,13 +43,16 @@ class Site:
     """Parts that each batch goes through a model in; None for as few as the memory allows."""
     save_every_s: float = 0.0
     """Seconds of a training after which its state is kept; 0 for never."""
+    ranks: int = 1
+    """Workers that train each model together."""
     share: Share = ALONE
     """This worker's part of every batch, where several train a model together."""
     meeting: Path | None = None
     """File at which they meet."""
 
-    def of_rank(self, share: Share, meeting: Path) -> Site:
+    def of_rank(self, rank: int, meeting: Path) -> Site:
         """The same for one of several workers that train a model together, each on a GPU of its own if on any."""
+        share = Share(rank, self.ranks)
         kind, _, first = self.hardware.device.partition(":")
         device = kind if kind == "cpu" else f"{kind}:{int(first or 0) + share.rank}"
         return replace(self, share=share, meeting=meeting, hardware=replace(self.hardware, device=device))

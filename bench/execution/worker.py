@@ -24,7 +24,7 @@ KEEP_FREED_BYTES = 256 << 20
 
 
 def work(connection: Connection, site: Site, parent: int) -> None:
-    """Serve the cells of one model: ("cell", spec, lr, trials), ("rate", model, weights), ("weights", model)."""
+    """Serve one model: ("cell" or "make", spec, lr, trials, keep), ("rate", model, weights), ("weights", model)."""
     settle_in(parent, site.hardware.threads, site.plugins)
     keep_freed_memory()
     if not site.share.alone:
@@ -32,7 +32,7 @@ def work(connection: Connection, site: Site, parent: int) -> None:
     bench = Bench(site, on_images=lambda images: connection.send(("images", images)))
     serve(
         connection,
-        {"cell": bench.run_cell, "rate": bench.training_rate, "weights": bench.check_weights},
+        {"cell": bench.run_cell, "make": bench.make, "rate": bench.training_rate, "weights": bench.check_weights},
     )
 
 

@@ -29,7 +29,7 @@ def environment(hardware: Hardware, command: str) -> Environment:
         precision=hardware.precision,
         platform=f"{platform.system()} {platform.machine()}",
         python=platform.python_version(),
-        versions=_versions(),
+        versions=versions(),
         git_commit=commit,
         git_dirty=dirty,
         command=command,
@@ -38,7 +38,8 @@ def environment(hardware: Hardware, command: str) -> Environment:
 
 
 @cache
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Each of `LIBRARIES` that is installed, and its version."""
     found = {}
     for name in LIBRARIES:
         try:
