@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import zipfile
 import zlib
@@ -70,3 +71,22 @@ def _array(data: bytes) -> NDArray[np.generic]:
 def _npy_header(header: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Shape, Fortran order and type of a version 1 header, without its magic."""
     return np.lib.format.read_array_header_1_0(io.BytesIO(header))
+
+
+def packed_counts(counts: NDArray[np.int64]) -> str:
+    """The counts of a matrix that are not 0, as text: base64 of zlib of int32 little-endian [3, n], which are their
+    rows, their columns and themselves."""
+    rows, columns = np.nonzero(counts)
+    found = np.stack([rows, columns, counts[rows, columns]]).astype("<i4")
+    return base64.b64encode(zlib.compress(found.tobytes(), 9)).decode()
+
+
+def unpacked_counts(text: str, side: int) -> NDArray[np.int64]:
+    """The matrix int64 [side, side] that `packed_counts` made a text of. Raises ValueError where it is none."""
+    try:
+        rows, columns, values = np.frombuffer(zlib.decompress(base64.b64decode(text)), "<i4").reshape(3, -1)
+        counts = np.zeros((side, side), np.int64)
+        counts[rows, columns] = values
+    except (zlib.error, IndexError, ValueError) as error:
+        raise ValueError(f"not the counts of {side} classes: {error}") from error
+    return counts

@@ -6,7 +6,7 @@ years later, on another machine. What a model costs stands in `bench.profiles`.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -15,6 +15,10 @@ from bench.models.info import Geometry as Geometry
 from bench.models.info import ModelInfo as ModelInfo
 from bench.models.info import Stage as Stage
 from bench.values import Frozen
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 StepKind = Literal["eager", "graph", "compiled"]
 
@@ -79,10 +83,21 @@ class EvalMetrics(Frozen):
     """Mean negative log-likelihood in nats."""
     ece: float
     """Expected calibration error, 15 equal-width bins of the top confidence (Guo et al. 2017)."""
-    confusion: list[list[int]]
-    """Counts: rows true, columns predicted."""
+    confusion: list[list[int]] | str
+    """Counts: rows true, columns predicted; above 100 classes those that are not 0, as `bench.arrays.packed_counts`
+    writes them."""
     recall: list[float | None]
     """Recall per class; None for a class without images."""
+
+    def counts(self) -> NDArray[np.int64]:
+        """The confusion int64 [classes, classes]: rows true, columns predicted."""
+        import numpy as np
+
+        from bench.arrays import unpacked_counts
+
+        if isinstance(self.confusion, str):
+            return unpacked_counts(self.confusion, len(self.recall))
+        return np.asarray(self.confusion, dtype=np.int64)
 
 
 class TrialResult(Frozen):

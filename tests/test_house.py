@@ -26,7 +26,6 @@ FLOORS = (
     "measure",
     "probes",
     "store",
-    "arrays",
     "profiles",
     "records",
     "protocol",
@@ -35,6 +34,7 @@ FLOORS = (
     "values",
     "errors",
     "files",
+    "arrays",
 )
 """From the top floor down; an import goes to the same room or to a lower floor."""
 MODULES = sorted(p for p in BENCH.rglob("*.py") if p.name != "__init__.py")

@@ -86,7 +86,7 @@ def seed_confusions(row: Row) -> Counts | None:
     if not row.points:
         return None
     tests = [run.test for run in row.of_size(row.points[-1].size) if run.test is not None]
-    return np.stack([np.asarray(test.confusion, dtype=np.int64) for test in tests])
+    return np.stack([test.counts() for test in tests])
 
 
 def pooled_confusion(row: Row) -> Counts | None:

@@ -40,8 +40,8 @@ def guessing_level(row: Row) -> float | None:
     tests = [run.test for run in row.runs if run.test is not None]
     if not tests:
         return None
-    images = [sum(counts) for counts in tests[-1].confusion]
-    return max(images) / max(1, sum(images))
+    images = tests[-1].counts().sum(axis=1)
+    return float(images.max() / max(1, images.sum()))
 
 
 def _failures(row: Row) -> Note | None:

@@ -9,11 +9,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arrays import packed_counts
 from bench.records import EvalMetrics
 
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
 
+WHOLE_UP_TO = 100
+"""Classes up to which a confusion stands in its record as a matrix: that of ImageNet has a million numbers."""
 ECE_BINS = 15
 """Equal-width confidence bins, as in Guo et al. 2017."""
 
@@ -36,7 +39,7 @@ def evaluate_logits(logits: Floats, labels: Ints) -> EvalMetrics:
         balanced_accuracy=float(np.nanmean(recalls)),
         nll=nll(log_probabilities, labels),
         ece=ece(np.exp(log_probabilities.max(axis=1)), predictions == labels),
-        confusion=confusion.tolist(),
+        confusion=confusion.tolist() if classes <= WHOLE_UP_TO else packed_counts(confusion),
         recall=[None if np.isnan(value) else float(value) for value in recalls],
     )
 

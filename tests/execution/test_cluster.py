@@ -16,6 +16,7 @@ import pytest
 from safetensors.torch import save_file
 
 from bench import Protocol, Records, Study, load_records, run
+from bench.analysis.board import build_board
 from bench.data.cache import prepare
 from bench.errors import UsageError
 from bench.execution.progress import Silent
@@ -30,6 +31,8 @@ from tests.test_cli import ROOT
 
 pytest.importorskip("ray")
 MODELS = ("test_resnet", "slow_linear")
+JUDGED = ["rank", "rank_low", "rank_high", "p_best", "model", "top1", "top1_low", "top1_high", "top1_smallest"]
+"""What a board says of its rows, other than of time."""
 QUICK = {"time_budget": 0.2, "launcher": "ray"}
 
 
@@ -100,6 +103,9 @@ def _same(records: Records, expected: Records) -> None:
         if record.cell.kind == "run":
             mine, other = records.predictions(record.id), expected.predictions(record.id)
             assert {name: a.tobytes() for name, a in mine.items()} == {name: a.tobytes() for name, a in other.items()}
+    (mine,), (other,) = build_board(records), build_board(expected)
+    assert mine.id == other.id
+    assert mine.to_frame()[JUDGED].equals(other.to_frame()[JUDGED])
 
 
 @pytest.mark.slow

@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
+from bench.arrays import packed_counts, unpacked_counts
+from bench.records import EvalMetrics
 from bench.training.metrics import confusion_matrix, ece, evaluate_logits, log_softmax, nll, top_k
 
 
@@ -70,3 +72,36 @@ def test_confusion_has_true_classes_in_rows() -> None:
 def test_logits_that_are_not_finite_are_refused() -> None:
     with pytest.raises(ValueError, match="not finite"):
         evaluate_logits(np.array([[np.nan, 0.0]], np.float32), np.array([0]))
+
+
+def test_the_confusion_of_many_classes_takes_little_room_and_loses_nothing() -> None:
+    """As on ImageNet: 1,000 classes, 50,000 images, seven in ten right."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(1000), 50)
+    predictions = np.where(rng.random(len(labels)) < 0.7, labels, rng.integers(0, 1000, len(labels)))
+    logits = np.eye(1000, dtype=np.float32)[predictions]
+    found = evaluate_logits(logits, labels)
+    assert isinstance(found.confusion, str)
+    written = found.model_dump_json(indent=1)
+    assert len(written) < 150_000
+    again = EvalMetrics.model_validate_json(written)
+    assert np.array_equal(again.counts(), confusion_matrix(labels, predictions, 1000))
+    assert again.recall[0] == pytest.approx(np.mean(predictions[:50] == 0))
+
+
+def test_the_confusion_of_few_classes_stays_a_matrix_that_people_can_read() -> None:
+    logits, labels = _case(0, 400, 100)
+    found = evaluate_logits(logits, labels)
+    assert found.confusion == confusion_matrix(labels, logits.argmax(1), 100).tolist()
+    assert np.array_equal(found.counts(), found.confusion)
+
+
+@pytest.mark.parametrize("text", ["", "no base64!", "AAAA"])
+def test_counts_that_are_damaged_are_an_error_of_value(text: str) -> None:
+    with pytest.raises(ValueError, match="not the counts of 3 classes"):
+        unpacked_counts(text, 3)
+
+
+def test_counts_beyond_the_matrix_are_an_error_of_value() -> None:
+    with pytest.raises(ValueError, match="not the counts of 2 classes"):
+        unpacked_counts(packed_counts(np.eye(3, dtype=np.int64)), 2)
