@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from bench.claims.claim import Claim
     from bench.data.info import DataInfo
     from bench.options import Options
+    from bench.plan import Plan
     from bench.store import Records
-    from bench.study import Plan
 
 OK, SOME_FAILED, USAGE, GATE_FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 log = logging.getLogger("bench")
@@ -116,8 +116,8 @@ def _run(options: Options, command: str) -> int:
     """Prepare, plan, run what is left, write and print the board."""
     from bench.execution.launch import launcher_of
     from bench.execution.local import prepare_data
+    from bench.plan import make_plan
     from bench.store import Store, load_records
-    from bench.study import make_plan
 
     study = options.study
     store = Store(study.output)

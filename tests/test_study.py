@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from bench.errors import UsageError
 from bench.measure.hardware import Hardware
+from bench.plan import Branch, Job, Plan, choose_lr, make_plan, trial_results
 from bench.protocol import PRESETS, Protocol
 from bench.records import Failure, TrialResult
 from bench.store import Store
-from bench.study import Branch, Job, Plan, Study, choose_lr, make_plan, trial_results
+from bench.study import Study
 from tests.samples import DATA, make_run
 
 CPU = Hardware(device="cpu", name="Test CPU", threads=2, precision="fp32", memory_bytes=None)

@@ -24,11 +24,12 @@ from bench.execution.packing import hardware_of, try_to_pack
 from bench.execution.progress import Reporter
 from bench.measure.environment import environment
 from bench.measure.hardware import Hardware, cpu_threads
+from bench.plan import Plan, make_plan
 from bench.probes.registry import find
 from bench.protocol import Protocol
 from bench.records import Environment, ProbeRecord
 from bench.store import LAB, Records, Store, cell_id, load_records, probe_id
-from bench.study import Plan, Study, make_plan
+from bench.study import Study
 from bench.values import Frozen, now
 
 MOST_AT_ONCE = 8

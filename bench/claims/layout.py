@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from bench.claims.claim import MAIN, Arm, Claim, Look
 from bench.data.info import DataInfo
+from bench.plan import Branch, Plan
 from bench.probes.registry import find
 from bench.protocol import Protocol
 from bench.records import CellSpec, ProbeSpec
 from bench.store import cell_id
-from bench.study import Branch, Plan
 
 WITHOUT_DATA_CLASSES = 10
 """Outputs of a model that no dataset is shown to."""

@@ -12,7 +12,8 @@ from bench.execution.nodes import Member, joined, members_of
 from bench.execution.packing import hardware_of
 from bench.execution.progress import Reporter
 from bench.measure.hardware import Hardware, detect
-from bench.study import Plan, Study
+from bench.plan import Plan
+from bench.study import Study
 
 
 class Cluster:

@@ -8,9 +8,9 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from typing import Protocol as Interface
 
 from bench.execution.progress import Reporter
+from bench.plan import Job
 from bench.profiles import ProfileRecord
 from bench.records import RunRecord
-from bench.study import Job
 
 POLL_S = 0.2
 """Seconds between looks at whether Ctrl-C was pressed."""

@@ -9,8 +9,8 @@ from bench.execution.local import Launcher
 from bench.execution.process import WorkerDied, WorkFailed
 from bench.execution.progress import Silent
 from bench.measure.hardware import several
+from bench.plan import Plan
 from bench.store import load_records
-from bench.study import Plan
 
 
 def known_rates(plan: Plan) -> dict[str, float]:

@@ -23,10 +23,11 @@ from bench.execution.remote import Seat, lacks, measure, receive
 from bench.execution.site import Made, Site, failed_run, write
 from bench.execution.sweeps import NO_RATE, Sweeps
 from bench.measure.environment import environment
+from bench.plan import Job, Plan
 from bench.profiles import DeviceRecord, ProfileRecord
 from bench.records import Failure, RunRecord
 from bench.store import Store
-from bench.study import Job, Plan, initial_weights
+from bench.study import initial_weights
 from bench.values import now
 
 log = logging.getLogger("bench")

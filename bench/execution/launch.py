@@ -12,8 +12,9 @@ from bench.execution.packing import hardware_of, try_to_pack
 from bench.execution.process import warm_up
 from bench.execution.progress import Reporter, Silent
 from bench.measure.hardware import Hardware
+from bench.plan import Plan, make_plan
 from bench.store import Records, Store, load_records
-from bench.study import Plan, Study, make_plan
+from bench.study import Study
 
 COMMAND = "bench.run(study)"
 """What stands as the command in records of studies that were started from Python."""

@@ -19,9 +19,10 @@ from bench.execution.ranks import worker_of
 from bench.execution.sweeps import NO_RATE, Sweeps
 from bench.measure.environment import environment
 from bench.measure.hardware import Hardware
+from bench.plan import Job, Plan
 from bench.records import DataInfo, Failure, RunRecord
 from bench.store import Store
-from bench.study import Job, Plan, Study, initial_weights
+from bench.study import Study, initial_weights
 
 if TYPE_CHECKING:
     from bench.execution.site import Site

@@ -15,7 +15,8 @@ from bench.execution.local import Launcher
 from bench.execution.process import WorkerDied, WorkFailed
 from bench.execution.progress import Silent
 from bench.measure.hardware import Hardware, detect
-from bench.study import Plan, Study
+from bench.plan import Plan
+from bench.study import Study
 
 log = logging.getLogger("bench")
 

@@ -8,9 +8,9 @@ import time
 from collections.abc import Mapping
 from typing import Protocol as Interface
 
+from bench.plan import Job, Plan
 from bench.profiles import ProfileRecord
 from bench.records import RunRecord
-from bench.study import Job, Plan
 
 log = logging.getLogger("bench")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from bench.study import Job
+from bench.plan import Job
 
 Group = tuple[str, str]
 """A model under an intervention: what trials and runs share."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from bench.plan import Plan, choose_lr, trial_results
 from bench.records import CellSpec, RunRecord, TrialResult
 from bench.store import Store
-from bench.study import Plan, choose_lr, trial_results
 
 NO_RATE = "no learning-rate trial of this model succeeded"
 

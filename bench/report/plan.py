@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.execution.progress import Clock, duration
-from bench.study import Job, Plan
+from bench.plan import Job, Plan
 
 DEVICES = (8, 64)
 """Numbers of devices for which the shortest time is told too."""

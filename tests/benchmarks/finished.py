@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.measure.hardware import Hardware
+from bench.plan import make_plan
 from bench.protocol import Protocol
 from bench.store import RECORD, Store
-from bench.study import CANONICAL, Study, make_plan
+from bench.study import CANONICAL, Study
 from tests.samples import DATA, ENVIRONMENT, make_run
 
 CPU = Hardware(ENVIRONMENT.device, ENVIRONMENT.hardware, ENVIRONMENT.threads, ENVIRONMENT.precision, 1 << 30)

@@ -25,9 +25,10 @@ from bench.execution.worker import keep_freed_memory, serve
 from bench.measure.hardware import detect
 from bench.measure.sampling import median_interval
 from bench.models.zoo import resolve
+from bench.plan import profile_jobs
 from bench.protocol import Protocol
 from bench.store import Store
-from bench.study import Study, profile_jobs
+from bench.study import Study
 
 FIXED_BATCHES, FIXED_BATCH = 50, 256
 TURN_S = 1.0

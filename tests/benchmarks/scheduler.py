@@ -20,11 +20,12 @@ from bench.execution import foreman, worker
 from bench.execution.launch import Here, launcher_of
 from bench.execution.local import prepare_data
 from bench.execution.progress import Silent
+from bench.plan import Branch, Job, Plan, make_plan
 from bench.profiles import ProfileRecord
 from bench.protocol import PRESETS
 from bench.records import RunRecord
 from bench.store import Store
-from bench.study import Branch, Job, Plan, Study, make_plan
+from bench.study import Study
 from tests.benchmarks.no_work import IdleSeat, no_work
 
 MODELS = ("test_resnet", "test_vit", "test_convnext", "test_efficientnet")

@@ -15,9 +15,10 @@ from pathlib import Path
 from bench.data.cache import default_cache_dir, prepare
 from bench.execution.packing import hardware_of, side_by_side, total_rate
 from bench.execution.process import warm_up
+from bench.plan import make_plan
 from bench.protocol import PRESETS
 from bench.store import Store
-from bench.study import CANONICAL, Study, make_plan
+from bench.study import CANONICAL, Study
 
 
 def measured(models: tuple[str, ...], at_once: int, asked: argparse.Namespace, output: Path) -> float:

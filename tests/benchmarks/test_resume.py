@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from bench.plan import make_plan
 from bench.protocol import Protocol
 from bench.store import Store, load_records
-from bench.study import Study, make_plan
+from bench.study import Study
 from tests.benchmarks.finished import CPU, finished_study
 from tests.samples import DATA
 

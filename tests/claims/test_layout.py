@@ -11,9 +11,10 @@ from bench.claims import layout
 from bench.claims.claim import MAIN, Arm, Claim, Look
 from bench.claims.lab import lay_out
 from bench.measure.hardware import Hardware
+from bench.plan import Branch
 from bench.probes.registry import PROBES, Probe
 from bench.protocol import claims_protocol
-from bench.study import Branch, Study
+from bench.study import Study
 from tests.claims.fakes import make_claim
 from tests.samples import DATA
 

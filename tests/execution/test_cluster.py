@@ -22,9 +22,9 @@ from bench.errors import UsageError
 from bench.execution.progress import Silent
 from bench.execution.remote import receive
 from bench.models.build import build_module
+from bench.plan import Job
 from bench.profiles import ProfileRecord
 from bench.records import RunRecord
-from bench.study import Job
 from tests.data.makers import folder_set
 from tests.execution.test_local import TINY, _study
 from tests.test_cli import ROOT

@@ -11,8 +11,8 @@ import pytest
 
 from bench.execution.crew import Crew, Shared
 from bench.execution.progress import Silent
+from bench.plan import Job
 from bench.records import RunRecord
-from bench.study import Job
 from tests.samples import make_run
 
 RECORD = make_run()

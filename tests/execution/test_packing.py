@@ -13,9 +13,10 @@ from bench.execution import packing
 from bench.execution.packing import GAIN, Packing, choose, hardware_of, pack
 from bench.execution.process import WorkerDied
 from bench.measure.hardware import Hardware
+from bench.plan import Plan, make_plan
 from bench.protocol import Protocol
 from bench.store import Store
-from bench.study import Plan, Study, make_plan
+from bench.study import Study
 from tests.samples import DATA
 
 GPU = Hardware("cuda:0", "a GPU", 8, "bf16", 1 << 33)

@@ -8,9 +8,10 @@ import pytest
 
 from bench.execution.progress import Clock, describe, duration
 from bench.measure.hardware import Hardware
+from bench.plan import Plan, make_plan
 from bench.records import Failure
 from bench.store import Store
-from bench.study import Plan, Study, make_plan
+from bench.study import Study
 from tests.samples import DATA, make_run
 
 

@@ -15,10 +15,10 @@ from bench.execution.packing import hardware_of
 from bench.execution.process import WorkerDied, WorkFailed
 from bench.execution.progress import Silent
 from bench.execution.ranks import Ranks
+from bench.plan import Branch, Plan, make_plan
 from bench.protocol import PRESETS
 from bench.records import Failure, RunRecord
 from bench.store import Store
-from bench.study import Branch, Plan, make_plan
 
 TINY = replace(PRESETS["smoke"], batch_size=8, samples_seen=64, train_sizes=(1.0,), lr=2e-3, augment="heavy")
 

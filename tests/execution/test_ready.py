@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.execution.ready import Ready
-from bench.study import Job
+from bench.plan import Job
 from tests.samples import make_cell
 
 

@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.measure.hardware import Hardware
+from bench.plan import Plan, make_plan
 from bench.protocol import Protocol
 from bench.report.plan import plan_json, plan_table
 from bench.store import Store
-from bench.study import Plan, Study, make_plan
+from bench.study import Study
 from tests.samples import DATA, make_run
 
 CPU = Hardware(device="cpu", name="Test CPU", threads=2, precision="fp32", memory_bytes=None)
