@@ -101,7 +101,7 @@ def measure_costs(requests: Sequence[CostRequest], store: Store) -> Iterator[Pro
         group = requests[first : first + TOGETHER]
         session = uuid.uuid4().hex[:12] if len(group) > 1 else ""
         for request, fields in zip(group, _in_turns(group), strict=True):
-            record = _profile(request, fields, session)
+            record = profile_of(request, fields, session)
             store.write_profile(record)
             yield record
 
@@ -169,7 +169,8 @@ def _sized(request: CostRequest) -> dict[str, Any]:
     return {**found, "problems": problems + found.get("problems", [])}
 
 
-def _profile(request: CostRequest, fields: dict[str, Any], session: str) -> ProfileRecord:
+def profile_of(request: CostRequest, fields: dict[str, Any], session: str = "") -> ProfileRecord:
+    """The record of a profile with these fields, `failure` among them where it has failed."""
     failed = fields.get("failure") is not None
     return ProfileRecord(
         id=request.id,

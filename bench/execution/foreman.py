@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UsageError
-from bench.execution.costs import TOGETHER
+from bench.execution.costs import TOGETHER, profile_of
 from bench.execution.local import Tally, cost_requests, site_of
+from bench.execution.meter import CostRequest
 from bench.execution.nodes import Member, alive, last_line, only_on
 from bench.execution.parcel import Parcel, wrap
 from bench.execution.progress import Reporter
@@ -28,7 +29,6 @@ from bench.profiles import DeviceRecord, ProfileRecord
 from bench.records import Failure, RunRecord
 from bench.store import Store
 from bench.study import initial_weights
-from bench.values import now
 
 log = logging.getLogger("bench")
 
@@ -207,16 +207,15 @@ class Foreman:
     # What models cost: in turns, on one node that does nothing else meanwhile.
 
     def _measure(self, post: Post) -> None:
-        jobs = self.profiles[:TOGETHER]
-        requests = [
-            replace(request, checkpoint=self._checkpoint_on(post, request.model))
-            for request in cost_requests(
-                self.plan.study, jobs, self.plan.num_classes, post.member.hardware, self.command
-            )
-        ]
-        self.reporter.started(jobs[0])
-        ref = self._task(measure, post, **post.demand(1)).remote(requests, self._known_device(post))
+        self.reporter.started(self.profiles[0])
+        ref = self._task(measure, post, **post.demand(1)).remote(self._requests(post), self._known_device(post))
         self._send(ref, post, partial(self._measured, post), partial(self._not_measured, post), waits_for_room=True)
+
+    def _requests(self, post: Post) -> list[CostRequest]:
+        """What is asked of a node about the next models whose cost is not known."""
+        study, jobs = self.plan.study, self.profiles[:TOGETHER]
+        requests = cost_requests(study, jobs, self.plan.num_classes, post.member.hardware, self.command)
+        return [replace(request, checkpoint=self._checkpoint_on(post, request.model)) for request in requests]
 
     def _measured(self, post: Post, found: tuple[list[ProfileRecord], DeviceRecord | None]) -> None:
         records, device = found
@@ -232,16 +231,12 @@ class Foreman:
 
     def _not_measured(self, post: Post, error: Exception) -> None:
         """Measure again, elsewhere where the node has died; what fails too often becomes failed records."""
-        jobs = self.profiles[:TOGETHER]
-        self.attempts[jobs[0].id] += 1
-        if self.attempts[jobs[0].id] > RETRIES:
-            here = environment(post.member.hardware, self.command)
-            for job in jobs:
-                record = ProfileRecord(
-                    id=job.id, status="failed", created=now(), model=job.model, environment=here,
-                    img_size=self.plan.study.protocol.img_size, num_classes=self.plan.num_classes,
-                    failure=Failure(kind=type(error).__name__, message=last_line(error)[:500]),
-                )  # fmt: skip
+        first = self.profiles[0].id
+        self.attempts[first] += 1
+        if self.attempts[first] > RETRIES:
+            why = Failure(kind=type(error).__name__, message=last_line(error)[:500])
+            for request in self._requests(post):
+                record = profile_of(request, {"failure": why})
                 self.store.write_profile(record)
                 self._count(self.profiles.pop(0), record)
         if self._has_died(post):

@@ -10,6 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from bench.data.share import ALONE, Share
+from bench.errors import first_line
 from bench.measure.hardware import Hardware
 from bench.protocol import Protocol
 from bench.records import CellSpec, DataInfo, Environment, Failure, RunRecord, TrialResult
@@ -95,6 +96,5 @@ def failed_run(site: Site, cell: CellSpec, why: Failure, trials: list[TrialResul
 
 def failure(error: BaseException) -> Failure:
     """An exception as it stands in a record: its class, its first line, the end of its traceback."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
     tail = "".join(traceback.format_exception(error))[-4000:]
-    return Failure(kind=type(error).__name__, message=lines[0][:500], traceback=tail)
+    return Failure(kind=type(error).__name__, message=first_line(error)[:500], traceback=tail)
