@@ -68,9 +68,14 @@ class Board:
         return protocol.preset if protocol else "custom"
 
     @property
+    def most_seeds(self) -> int:
+        """Seeds of the row that has most of them at the largest train size; those asked for while none has any."""
+        return max((len(row.top1.per_seed) for row in self.rows if row.top1), default=len(self.seeds))
+
+    @property
     def exploratory(self) -> bool:
-        """Whether there are too few seeds to tell a model's luck from its merit."""
-        return len(self.seeds) < 3
+        """Whether there are too few seeds to tell a model's luck from its merit, whatever was asked for."""
+        return self.most_seeds < 3
 
     @property
     def updated(self) -> str:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.analysis.hits import Hits
-from bench.analysis.intervals import LEVEL, combined, p_values, t_quantiles
+from bench.analysis.intervals import LEVEL, combined, equivalent_df, p_values, t_quantiles
+from bench.analysis.spread import SeedSpread
 
 ALPHA = 0.05
 """Error rate of a test, and of all tests together where they are adjusted (Holm)."""
@@ -41,6 +42,8 @@ class Compared:
     """Smallest true differences that would have been found 80 % of the time at 5 %."""
     seeds: NDArray[np.int16]
     """Common seeds."""
+    pooled: bool
+    """Whether pairs with one common seed have the spread over seeds of the other rows."""
 
 
 def mcnemar(only_first: Counts, only_second: Counts) -> Numbers:
@@ -114,25 +117,29 @@ def compare(hits: Hits) -> Compared:
     """All pairs of rows at once, on the seeds and images that both have.
 
     On several common seeds the mean difference with the standard error and Student's t of `intervals.combined`, as
-    `intervals.hierarchical` gives it for the pair alone; on one the exact McNemar test.
+    `intervals.hierarchical` gives it for the pair alone. On one, where other rows have several, their spread over
+    seeds stands for that of the pair; where none has, the exact McNemar test, which knows of the test set's luck only.
     """
     sums = _sums(hits)
     pairs, n = len(sums.seeds), hits.images
     difference, low, high, p, detectable = (np.full(pairs, np.nan) for _ in range(5))
     several, one = sums.seeds > 1, sums.seeds == 1
-    if several.any():
-        difference[several], se, df = _bootstrapped(sums.of(several), n)
+    pooled = hits.spread is not None
+    by_t = [(several, _bootstrapped(sums.of(several), n))]
+    if hits.spread is not None:
+        by_t.append((one, _pooled(sums.of(one), n, hits.spread)))
+    for there, (mean, se, df) in by_t:
         half = t_quantiles(_UPPER, df)
-        low[several], high[several] = difference[several] - half * se, difference[several] + half * se
-        p[several] = p_values(difference[several], se, df)
-        detectable[several] = (half + t_quantiles(POWER, df)) * se
-    if one.any():
+        difference[there], low[there], high[there] = mean, mean - half * se, mean + half * se
+        p[there] = p_values(mean, se, df)
+        detectable[there] = (half + t_quantiles(POWER, df)) * se
+    if one.any() and not pooled:
         gap, discordant = sums.gap[one], sums.discordant[one]
         only_first, only_second = (discordant + gap) // 2, (discordant - gap) // 2
         difference[one], p[one] = gap / n, mcnemar(only_first, only_second)
         low[one], high[one] = one_seed_interval(only_first, only_second, n, p[one])
         detectable[one] = one_seed_detectable(discordant, n)
-    return Compared(difference, low, high, p, detectable, sums.seeds.astype(np.int16))
+    return Compared(difference, low, high, p, detectable, sums.seeds.astype(np.int16), pooled)
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,6 +193,16 @@ def _sums(hits: Hits) -> _Sums:
             else:
                 crossed += product * shared
     return _Sums(seeds, gap, squared, discordant, discordant + 2 * crossed)
+
+
+def _pooled(sums: _Sums, images: int, spread: SeedSpread) -> tuple[Numbers, Numbers, Numbers]:
+    """Difference, standard error and degrees of freedom of pairs with one common seed, by the spread of other rows."""
+    mean = sums.gap / images
+    by_images = np.maximum(sums.discordant - sums.gap**2 / images, 0.0) / (max(images - 1, 1) * images)
+    variance, df = equivalent_df(
+        by_images, np.full(len(mean), spread.difference), np.full(len(mean), spread.difference_df + 1), images
+    )
+    return mean, np.sqrt(variance), df
 
 
 def _bootstrapped(sums: _Sums, images: int) -> tuple[Numbers, Numbers, Numbers]:

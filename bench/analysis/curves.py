@@ -20,6 +20,7 @@ class Curve:
     """Accuracy at each, a fraction, mean over seeds, float64 [sizes]."""
     replicates: NDArray[np.float32] | None
     """The same in each bootstrap draw, float32 [sizes, draws]: draw d is the same seeds and test images for all
-    curves of a board and all sizes. A single seed shows test-set uncertainty only. None without predictions."""
+    curves of a board and all sizes. A single seed has the spread of the rows with several, or shows
+    test-set uncertainty only where there is none. None without predictions."""
     seeds: int
     """Seeds that all its sizes have in common."""

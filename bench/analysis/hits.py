@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.analysis.intervals import Resampled, resample_images, seed_deviations
+from bench.analysis.intervals import BOOTSTRAP_SEED, Resampled, resample_images, seed_deviations
+from bench.analysis.spread import SeedSpread, seed_spread
 
 _BLOCK_ROWS = 256
 _CHUNK_IMAGES = 4096
@@ -39,6 +41,11 @@ class Hits:
         ]
         return np.stack(counts, axis=1)
 
+    @cached_property
+    def spread(self) -> SeedSpread | None:
+        """The luck of a seed, as the rows with several tell it; None without any."""
+        return seed_spread(self.right, self.packed, self.present, self.images)
+
     def together(self, first: int, second: int) -> NDArray[np.float32]:
         """Images that both of two rows get right, one with each of two seeds: whole numbers, float32 [rows, rows].
 
@@ -57,8 +64,8 @@ class Hits:
     def replicates(self, counts: NDArray[np.uint8]) -> Resampled:
         """Accuracy of every row in each bootstrap draw, seeds and images drawn jointly for all, float32 [rows, draws].
 
-        `counts` is `image_counts`. Rows with the same number of seeds see the same draws of them; a single seed shows
-        test-set uncertainty only.
+        `counts` is `image_counts`. Rows with the same number of seeds see the same draws of them; a single seed has the
+        spread of the other rows, and where none has several it shows test-set uncertainty only.
         """
         draws = counts.shape[0]
         found = np.empty((len(self.names), draws), dtype=np.float32)
@@ -69,8 +76,20 @@ class Hits:
         for seeds in np.unique(seeds_of):
             rows = np.flatnonzero(seeds_of == seeds)
             per_seed = self.right[rows][self.present[rows]].reshape(len(rows), seeds) / self.images
-            found[rows] += seed_deviations(per_seed, draws).astype(np.float32)
+            if seeds == 1 and self.spread is not None:
+                found[rows] += self._luck(rows, draws, self.spread)
+            else:
+                found[rows] += seed_deviations(per_seed, draws).astype(np.float32)
         return np.clip(found, 0.0, 1.0, out=found)
+
+    def _luck(self, rows: NDArray[np.intp], draws: int, spread: SeedSpread) -> NDArray[np.float32]:
+        """What drawing a seed anew adds to rows that have one, float32 [rows, draws].
+
+        A row has the same luck in every order of the rows and at every train size.
+        """
+        streams = [np.random.default_rng((BOOTSTRAP_SEED, crc32(self.names[row].encode()))) for row in rows]
+        drawn = np.stack([stream.standard_normal(draws) for stream in streams])
+        return np.asarray(np.sqrt(spread.accuracy) * drawn, dtype=np.float32)
 
     def _scores(self, block: slice) -> NDArray[np.float32]:
         """Mean over each row's seeds of whether an image is right, float32 [rows, images]."""

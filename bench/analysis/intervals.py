@@ -103,7 +103,17 @@ def combined(
     The degrees of freedom returned are those at which t has the quantile of `weighted_quantiles`.
     """
     neither = np.maximum(single - by_images, 0.0) / (seeds - 1)
-    total = np.maximum(by_images - neither, 0.0) + by_seeds
+    return equivalent_df(np.maximum(by_images - neither, 0.0), by_seeds, seeds, images)
+
+
+def equivalent_df(
+    by_images: Floats, by_seeds: Floats, seeds: NDArray[Any], images: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Sum of two variances, and the degrees of freedom at which t has the quantile of `weighted_quantiles`.
+
+    Elementwise; `by_seeds` is known from `seeds` − 1 degrees of freedom.
+    """
+    total = by_images + by_seeds
     share = np.divide(by_seeds, total, out=np.zeros(total.shape), where=total > 0)
     inverse, quantiles = _quantile_nodes((1 + LEVEL) / 2)
     # The quantile grows with 1/df, so the nodes of the one are also those of the other.

@@ -46,6 +46,7 @@ def judge(rows: Sequence[Row], records: Records) -> Judged:
     others = sorted((row for row in pointed if row.name not in ranked), key=_unranked_order)
     hits = _hits([*able, *(row for row in others if row.name not in refused)], evidence)
     pairs = pairs_of([(size, found.names, compare(found)) for size, found in hits.items()])
+    able, others = ([_with_luck(row, hits) for row in some] for some in (able, others))
     drawn = {size: found.replicates(evidence.counts) for size, found in hits.items()}
     largest = pairs.of_size(able[0].largest) if able else None
     if largest is not None:
@@ -83,6 +84,18 @@ def _point(size: int, runs: Sequence[RunRecord], evidence: Evidence) -> Point:
         return Point(size, per_seed, value, None, None, "none")
     low, high = hierarchical(evidence.correct(list(usable.values()))).interval()
     return Point(size, per_seed, value, max(0.0, low), min(1.0, high), "bootstrap")
+
+
+def _with_luck(row: Row, hits: Mapping[int, Hits]) -> Row:
+    """A row whose accuracies of a single seed have the spread over seeds of the other rows, where it is known."""
+    points = []
+    for point in row.points:
+        spread = hits[point.size].spread if point.size in hits else None
+        if point.method == "wilson" and spread is not None:
+            low, high = spread.around(point.value, hits[point.size].images).interval()
+            point = replace(point, low=max(0.0, low), high=min(1.0, high), method="pooled")
+        points.append(point)
+    return replace(row, points=tuple(points))
 
 
 def _refusal(row: Row, evidence: Evidence) -> str | None:

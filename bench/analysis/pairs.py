@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bench.analysis.comparisons import Compared, holm, told_apart
 
+PairTest = Literal["mcnemar", "pooled", "bootstrap"]
 Matrix = NDArray[np.floating[Any]]
 _DOUBLE_ROWS = 300
 """Boards of more rows keep their matrices as float32: with 1,300 rows and five sizes they take 260 MB."""
@@ -37,8 +38,9 @@ class Pair:
     """Two-sided p-value of no difference."""
     p_holm: float
     """The same after Holm's adjustment over all pairs at all train sizes of the board."""
-    test: Literal["mcnemar", "bootstrap"]
-    """`mcnemar`: exact, one common seed (test-set uncertainty only). `bootstrap`: paired, over seeds and images."""
+    test: PairTest
+    """`mcnemar`: exact, one common seed (test-set uncertainty only). `pooled`: one common seed, with the spread over
+    seeds of the other rows. `bootstrap`: paired, over seeds and images."""
     seeds: int
     """Seeds compared on."""
     detectable: float
@@ -74,6 +76,8 @@ class PairsAtSize:
     """Common seeds of each pair; 0 where nothing can be compared."""
     apart: NDArray[np.bool_]
     """Whether two rows are told apart: the interval excludes 0 and the difference is at least half a point."""
+    pooled: bool = False
+    """Whether pairs with one common seed have the spread over seeds of the other rows."""
 
     @cached_property
     def position(self) -> dict[str, int]:
@@ -110,6 +114,7 @@ class PairsAtSize:
             detectable=self.detectable[chosen],
             seeds=self.seeds[chosen],
             apart=self.apart[chosen],
+            pooled=self.pooled,
         )
 
     def _pair(self, i: int, j: int) -> Pair:
@@ -123,7 +128,7 @@ class PairsAtSize:
             high=float(self.high[i, j]),
             p=float(self.p[i, j]),
             p_holm=float(self.p_holm[i, j]),
-            test="mcnemar" if seeds == 1 else "bootstrap",
+            test="bootstrap" if seeds > 1 else "pooled" if self.pooled else "mcnemar",
             seeds=seeds,
             detectable=float(self.detectable[i, j]),
             apart=bool(self.apart[i, j]),
@@ -178,6 +183,7 @@ def _at(size: int, names: tuple[str, ...], found: Compared, p_holm: NDArray[np.f
         detectable=_squared(found.detectable, found.detectable, rows, np.nan, kind),
         seeds=_squared(found.seeds, found.seeds, rows, 0, np.int16),
         apart=_squared(apart, apart, rows, False, np.bool_),
+        pooled=found.pooled,
     )
 
 

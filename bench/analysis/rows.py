@@ -49,8 +49,9 @@ class Point:
     """Lower end of the 95 % interval; None where predictions for several seeds are missing."""
     high: float | None
     """Upper end of the 95 % interval."""
-    method: Literal["wilson", "bootstrap", "none"]
-    """`wilson`: one seed, test-set uncertainty only. `bootstrap`: over seeds and test images."""
+    method: Literal["wilson", "pooled", "bootstrap", "none"]
+    """`wilson`: one seed, test-set uncertainty only. `pooled`: one seed, with the spread over seeds of the other rows.
+    `bootstrap`: over seeds and test images."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,9 @@ class Comparison:
     """Two-sided p-value; 1 where nothing can be compared."""
     p_holm: float
     """The same after Holm's adjustment over all pairs of rows at all train sizes of the board."""
-    test: Literal["mcnemar", "bootstrap", "none"]
-    """`mcnemar`: exact, one seed. `bootstrap`: paired, over seeds and images."""
+    test: Literal["mcnemar", "pooled", "bootstrap", "none"]
+    """`mcnemar`: exact, one seed. `pooled`: one seed, with the spread over seeds of the other rows. `bootstrap`:
+    paired, over seeds and images."""
     seeds: int
     """Seeds compared on."""
 

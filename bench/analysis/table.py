@@ -20,7 +20,8 @@ COLUMNS: dict[str, str] = {
     "top1": "test accuracy at the largest train size, a fraction, mean over seeds",
     "top1_low": "lower end of its 95 % interval",
     "top1_high": "upper end of its 95 % interval",
-    "interval": "`wilson` (one seed: test-set uncertainty only), `bootstrap` (seeds and test images) or `none`",
+    "interval": "`wilson` (one seed: test-set uncertainty only), `pooled` (one seed, with the spread over seeds of "
+    "the other rows), `bootstrap` (seeds and test images) or `none`",
     "top1_smallest": "test accuracy at the smallest train size",
     "top5": "fraction of test images whose label is among the five best; empty up to 10 classes",
     "balanced_accuracy": "mean of the per-class recalls",

@@ -89,6 +89,7 @@ def _how(board: Board, pairs: Sequence[Pair]) -> str:
     tests = {pair.test for pair in pairs}
     told = {
         "mcnemar": "with one common seed by McNemar's exact test (test-set uncertainty only)",
+        "pooled": "with one common seed with the spread over seeds of the models that have several",
         "bootstrap": "with several by the paired bootstrap over seeds and test images",
     }
     return (

@@ -72,6 +72,7 @@ def _ranks(board: Board) -> str:
     methods = {row.top1.method for row in board.rows if row.top1}
     interval = {
         "wilson": "intervals of a single seed are Wilson's and show test-set uncertainty only",
+        "pooled": "a single seed's interval has the spread over seeds of the models that have several",
         "bootstrap": "intervals of several seeds come from a hierarchical bootstrap over seeds and test images",
         "none": "an unknown interval means that predictions are missing",
     }

@@ -57,12 +57,16 @@ def caveat(board: Board) -> str | None:
     """What too few seeds mean; None with three or more."""
     if not board.exploratory:
         return None
-    if len(board.seeds) == 1:
+    so_far = f" so far, of {len(board.seeds)}" if board.most_seeds < len(board.seeds) else ""
+    if board.most_seeds == 1:
         return (
-            "Exploratory: one seed. Intervals say only how much depends on which images the test set holds (test-set "
-            "uncertainty only), not on the luck of training: with another seed, ranks may change."
+            f"Exploratory: one seed{so_far}. Intervals say only how much depends on which images the test set holds "
+            "(test-set uncertainty only), not on the luck of training: with another seed, ranks may change."
         )
-    return "Exploratory: two seeds, from which the spread over seeds is hardly known; intervals are wide accordingly."
+    return (
+        f"Exploratory: two seeds{so_far}, from which the spread over seeds is hardly known; intervals are wide "
+        "accordingly."
+    )
 
 
 def detectable(board: Board) -> str | None:

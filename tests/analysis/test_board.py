@@ -241,7 +241,10 @@ def test_a_partial_row_is_compared_only_on_the_seeds_both_have(tmp_path: Path) -
     part, other = _row(board, "part").comparison, _row(board, board.rows[1].model).comparison
     assert part is not None
     assert other is not None
-    assert (part.seeds, part.test) == (1, "mcnemar")
+    assert (part.seeds, part.test) == (1, "pooled")
+    point = _row(board, "part").top1
+    assert point is not None
+    assert point.method == "pooled"
     assert (other.seeds, other.test) == (3, "bootstrap")
 
 

@@ -129,7 +129,12 @@ def test_all_pairs_at_once_are_what_each_pair_is_alone_whatever_seeds_are_missin
         gaps = right[i, common].astype(float) - right[j, common]
         if len(common) == 0:
             assert np.isnan([found.difference[pair], found.low[pair], found.p[pair], found.detectable[pair]]).all()
+        elif len(common) == 1 and found.pooled:
+            assert present.sum(axis=1).max() > 1
+            assert found.difference[pair] == pytest.approx(gaps.mean())
+            assert found.low[pair] <= found.difference[pair] <= found.high[pair]
         elif len(common) == 1:
+            assert present.sum(axis=1).max() == 1
             n = int((gaps != 0).sum())
             assert found.difference[pair] == pytest.approx(gaps.mean())
             assert found.p[pair] == pytest.approx(binomtest(int((gaps > 0).sum()), n).pvalue if n else 1.0)

@@ -44,10 +44,15 @@ def test_a_pair_turned_round_is_the_same_with_the_sign_changed(pairs: Pairs) -> 
 def test_the_test_of_a_pair_follows_from_its_common_seeds(pairs: Pairs) -> None:
     found = {(p.first, p.second): (p.test, p.seeds) for p in pairs.listed(1000)}
     assert found == {
-        ("m0", "m1"): ("mcnemar", 1),
+        ("m0", "m1"): ("pooled", 1),
         ("m0", "m2"): ("bootstrap", 2),
-        ("m1", "m2"): ("mcnemar", 1),
+        ("m1", "m2"): ("pooled", 1),
     }
+
+
+def test_where_no_row_has_several_seeds_one_common_seed_is_judged_by_mcnemar() -> None:
+    pairs = pairs_of([(100, _names(3), _compared(3, 1, entropy=1))])
+    assert {pair.test for pair in pairs.listed(100)} == {"mcnemar"}
 
 
 def test_what_cannot_be_compared_is_none_and_not_listed() -> None:

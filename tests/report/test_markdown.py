@@ -184,7 +184,18 @@ def test_one_seed_is_called_exploratory_and_its_intervals_test_set_uncertainty_o
     assert "Exploratory" not in _page(three)
     assert "bootstrap over seeds and test images" in _page(three)
     two = _board(tmp_path / "2", protocol=replace(THREE_SEEDS, seeds=(0, 1)))
-    assert "two seeds" in str(caveat(two))
+    assert "two seeds," in str(caveat(two))
+
+
+def test_seeds_that_are_still_to_come_do_not_make_a_board_less_exploratory(tmp_path: Path) -> None:
+    later = Fake("a", fails=((2, 1), (2, 2)))
+    begun = _board(tmp_path / "1", protocol=THREE_SEEDS, models=(later, replace(later, name="b")))
+    assert str(caveat(begun)).startswith("Exploratory: one seed so far, of 3.")
+    ahead = _board(tmp_path / "2", protocol=THREE_SEEDS, models=(later, Fake("b")))
+    assert caveat(ahead) is None
+    page = _page(ahead)
+    assert "a single seed's interval has the spread over seeds of the models that have several" in page
+    assert "with one common seed with the spread over seeds of the models that have several" in page
 
 
 def test_the_takeaway_names_the_winner_or_the_tie(tmp_path: Path) -> None:
