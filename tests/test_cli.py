@@ -19,8 +19,9 @@ from bench.store import load_records
 from tests.samples import make_study
 
 ROOT = Path(__file__).parents[1]
-TINY = ["--models", "test_resnet,test_vit", "--protocol", "smoke", "--device", "cpu", "--no-pictures"]
-"""The smallest study. Pictures take longer than all the rest of it; `smoke` draws them."""
+HASTE = ["--protocol", "smoke", "--device", "cpu", "--no-pictures", "--time-budget", "0.2"]
+TINY = ["--models", "test_resnet,test_vit", *HASTE]
+"""The smallest study, its costs measured in haste. Pictures take longer than all the rest; `smoke` draws them."""
 
 
 def _command(*argv: str) -> list[str]:
@@ -121,16 +122,17 @@ def test_report_only_redraws_the_board_without_torch(
 def test_a_budget_is_printed_instead_of_the_board_and_stands_on_the_page(tmp_path: Path) -> None:
     make_study(tmp_path)
     budget = "params_m<25 & inference_img_per_s>200"
-    done = _run("--report-only", "--output", str(tmp_path), "--where", budget, PYTHONPROFILEIMPORTTIME="1")
+    redraw = ("--report-only", "--no-pictures", "--output", str(tmp_path))
+    done = _run(*redraw, "--where", budget, PYTHONPROFILEIMPORTTIME="1")
     assert done.returncode == 0, done.stderr
     assert not re.search(r"\| +torch$", done.stderr, re.MULTILINE)
     assert "2 of 4 models fit the budget, 2 do not." in done.stdout
     assert "Beyond the budget: swin_t and vit_b16." in done.stdout
     assert f"### Under the budget `{budget}`" in (tmp_path / "leaderboard.md").read_text()
-    printed = json.loads(_run("--report-only", "--output", str(tmp_path), "--where", budget, "--json").stdout)
+    printed = json.loads(_run(*redraw, "--where", budget, "--json").stdout)
     assert {row["name"] for row in printed["budgets"][0]["fits"]} == {"resnet50", "cvt_13"}
     assert len(printed["boards"][0]["rows"]) == 4
-    again = _run("--report-only", "--output", str(tmp_path))
+    again = _run(*redraw)
     assert "the budget" not in again.stdout
     assert "### Under the budget" not in (tmp_path / "leaderboard.md").read_text()
 
@@ -270,8 +272,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path: Path) -> None:
 
 def test_a_failed_model_is_exit_code_1_and_a_row_with_its_reason(tmp_path: Path) -> None:
     done = _run(
-        "--plugins", "tests.broken_models", "--models", "broken_kill,fine_linear", "--protocol", "smoke",
-        "--device", "cpu", "--no-pictures", "--output", str(tmp_path),
+        "--plugins", "tests.broken_models", "--models", "broken_kill,fine_linear", *HASTE, "--output", str(tmp_path),
         PYTHONPATH=str(ROOT),
     )  # fmt: skip
     assert done.returncode == 1

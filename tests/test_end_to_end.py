@@ -16,7 +16,7 @@ import torch
 from bench.data.tar import members
 from bench.store import load_records
 from tests.data.makers import folder_set, idx_set, parquet_set, samples, tar_file, tar_set
-from tests.test_cli import ROOT, TINY, _run
+from tests.test_cli import HASTE, ROOT, TINY, _run
 
 CIFAR10 = ROOT.parent / "shared" / "data" / "cifar10"
 
@@ -84,7 +84,7 @@ def test_cifar10_in_parquet_works(tmp_path: Path) -> None:
 
 
 def test_another_model_adds_a_row_and_leaves_the_others_as_they_are(tmp_path: Path) -> None:
-    tail = ["--no-pictures", "--protocol", "smoke", "--device", "cpu", "--output", str(tmp_path)]
+    tail = [*HASTE, "--output", str(tmp_path)]
     assert _run("--models", "test_resnet", *tail).returncode == 0
     # What a device can do is measured again where it was disturbed.
     records = [p for part in ("runs", "profiles") for p in (tmp_path / part).rglob("record.json")]
@@ -97,17 +97,7 @@ def test_another_model_adds_a_row_and_leaves_the_others_as_they_are(tmp_path: Pa
 
 def test_a_corrupt_image_is_skipped_named_and_on_the_board(pictures: Path, tmp_path: Path) -> None:
     (pictures / "train" / "cat" / "003.png").write_bytes(b"\x89PNG torn")
-    tail = [
-        "--no-pictures",
-        "--protocol",
-        "smoke",
-        "--device",
-        "cpu",
-        "--train-sizes",
-        "8",
-        "--output",
-        str(tmp_path / "r"),
-    ]
+    tail = [*HASTE, "--train-sizes", "8", "--output", str(tmp_path / "r")]
     assert _run("--models", "test_resnet", "--dataset", str(pictures), *tail).returncode == 0
     record = load_records(tmp_path / "r").runs[0]
     assert record.data.n_corrupt == 1
