@@ -82,7 +82,7 @@ def _evaluate(options: Options, command: str) -> int:
     from bench.execution.evaluation import evaluate, requests_of
     from bench.execution.packing import hardware_of
     from bench.execution.process import warm_up
-    from bench.report.evaluation_page import evaluation_table, write_evaluations
+    from bench.report.markdown.evaluations import evaluation_table, write_evaluations
     from bench.store import Store, load_records
 
     study = options.study
@@ -155,7 +155,7 @@ def _report(
     """
     from bench.analysis.board import build_board
     from bench.analysis.costs import build_costs
-    from bench.report.costs import write_cost_pictures, write_cost_texts
+    from bench.report.costs.write import write_cost_pictures, write_cost_texts
     from bench.report.write import write_pictures, write_texts
 
     for problem in records.problems:
@@ -190,7 +190,7 @@ def _keep_thumbnails(boards: list[Board], data: DataInfo, cache_dir: Path, outpu
 def _report_costs(options: Options, records: Records, command: str, plan: Plan | None, code: int) -> int:
     """Write what models cost; print the board of `plan`, or all."""
     from bench.analysis.costs import build_costs
-    from bench.report.costs import cost_table, costs_json, write_cost_pictures, write_cost_texts
+    from bench.report.costs.write import cost_table, costs_json, write_cost_pictures, write_cost_texts
 
     for problem in records.problems:
         log.warning("%s", problem)
@@ -214,7 +214,7 @@ def _report_only(options: Options) -> int:
     records = _records_or_error(options)
     if records.evaluations:
         from bench.analysis.evaluations import build_evaluations
-        from bench.report.evaluation_page import write_evaluations
+        from bench.report.markdown.evaluations import write_evaluations
 
         write_evaluations(build_evaluations(records), options.study.output)
     if not any(record.cell.kind == "run" for record in records.runs):
@@ -237,7 +237,7 @@ def _records_or_error(options: Options) -> Records:
 
 def _print_boards(options: Options, boards: list[Board], budgets: list[UnderBudget]) -> None:
     """Print boards; with a budget, its table and the board's takeaway instead of the board."""
-    from bench.report.budget_section import budget_json, budget_table
+    from bench.report.markdown.budget import budget_json, budget_table
 
     if options.json:
         from bench.report.tables import boards_json
@@ -245,7 +245,7 @@ def _print_boards(options: Options, boards: list[Board], budgets: list[UnderBudg
         asked = {"budgets": [budget_json(found) for found in budgets]} if budgets else {}
         print(json.dumps({**boards_json(boards), **asked}, indent=1))
         return
-    from bench.report.markdown import terminal_table
+    from bench.report.markdown.board import terminal_table
 
     for text in map(budget_table, budgets) if budgets else map(terminal_table, boards):
         print(text)

@@ -16,7 +16,7 @@ from bench.analysis.table import COLUMNS
 from bench.profiles import DeviceRecord, ProfileRecord
 from bench.protocol import Protocol
 from bench.records import RunRecord
-from bench.report.cost_tables import costs_json
+from bench.report.costs.tables import costs_json
 from bench.report.tables import boards_json
 from bench.store import Records
 

@@ -1,4 +1,4 @@
-"""Confusions in words and numbers: CSV, and the worst pairs and recalls in Markdown. Pictures: `confusion_figures`."""
+"""Confusions in words and numbers: CSV, and the worst pairs and recalls in Markdown. Pictures: `figures.confusions`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from bench.analysis.board import Board
 from bench.analysis.confusions import Counts, JudgedPair, judged_pairs, recalls, seed_confusions
 from bench.analysis.rows import Row
-from bench.report.main_table import MOST_ROWS
+from bench.report.markdown.main_table import MOST_ROWS
+from bench.report.markdown.stamp import title
 from bench.report.names import picture_names
-from bench.report.stamp import title
 from bench.report.words import NOTHING, percent, pipe_table, plain, plural
 
 _PAIRS = 20

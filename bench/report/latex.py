@@ -7,8 +7,8 @@ import unicodedata
 from collections.abc import Sequence
 
 from bench.analysis.board import Board
-from bench.report.main_table import STAR, Line, MainTable, main_table
-from bench.report.stamp import caveat, short_stamp, takeaway, title
+from bench.report.markdown.main_table import STAR, Line, MainTable, main_table
+from bench.report.markdown.stamp import caveat, short_stamp, takeaway, title
 from bench.report.words import listing
 
 _ESCAPES = {

@@ -11,7 +11,7 @@ from typing import Any
 from bench.analysis.board import Board
 from bench.analysis.rows import Row
 from bench.analysis.table import COLUMNS, table
-from bench.report.stamp import commands, takeaway
+from bench.report.markdown.stamp import commands, takeaway
 
 BOARD_SCHEMA_VERSION = 1
 """Version of the layout of `leaderboard.json`."""

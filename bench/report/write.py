@@ -9,19 +9,19 @@ from pathlib import Path
 from bench.analysis.board import Board, build_board
 from bench.analysis.budget import UnderBudget
 from bench.analysis.mistakes import Mistakes, mistakes_of
-from bench.report.cards import card_names, model_cards
 from bench.report.confusion import confusion_texts, tabulated
-from bench.report.confusion_figures import confusion_picture_names, draw_confusions
-from bench.report.figures import FIGURES, draw_figures
+from bench.report.figures.board import FIGURES, draw_figures
+from bench.report.figures.confusions import confusion_picture_names, draw_confusions
+from bench.report.figures.mistakes import draw_mistakes, mistake_files
+from bench.report.figures.thumbnails import png_thumbnails
 from bench.report.files import drawing_of, is_drawn, note_drawn, remove_outdated, write_all, write_file
 from bench.report.html.page import PAGE, Material, write_html
 from bench.report.latex import leaderboard_tex
-from bench.report.markdown import leaderboard
-from bench.report.mistake_figures import draw_mistakes, mistake_files
+from bench.report.markdown.board import leaderboard
+from bench.report.markdown.cards import card_names, model_cards
+from bench.report.markdown.pairs import pairs_csv
 from bench.report.names import picture_folders, picture_names
-from bench.report.pairs_section import pairs_csv
 from bench.report.tables import boards_csv, boards_json
-from bench.report.thumbnails import png_thumbnails
 from bench.store import Records, Store
 
 FOLDERS = ("figures", "confusion", "cards")

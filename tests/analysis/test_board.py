@@ -14,7 +14,7 @@ from bench.analysis.board import Board
 from bench.analysis.rows import Row
 from bench.protocol import PRESETS
 from bench.records import Failure
-from bench.report.markdown import leaderboard
+from bench.report.markdown.board import leaderboard
 from bench.store import Store
 from tests.samples import CANONICAL_FAKES, ENVIRONMENT, Fake, make_cell, make_run, make_study
 

@@ -28,8 +28,8 @@ import numpy as np
 from bench.measure.hardware import detect
 from bench.plan import make_plan
 from bench.protocol import PRESETS, Protocol
-from bench.report.drawing import End, log_y, names_at_the_right, tick_text
-from bench.report.style import GREY, files_of, new_figure, nth_look, styled
+from bench.report.figures.drawing import End, log_y, names_at_the_right, tick_text
+from bench.report.figures.style import GREY, files_of, new_figure, nth_look, styled
 from bench.store import Store, load_records
 from bench.study import Study
 from tests.benchmarks.board_scale import made_up_models

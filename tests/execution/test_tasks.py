@@ -91,7 +91,7 @@ def test_a_linear_board_is_ranked_and_says_what_was_done(linear: Path) -> None:
     assert row.status == "complete"
     assert row.train_img_per_s is None
     assert row.top1.value > 0.3  # far above guessing, from random features alone
-    from bench.report.stamp import short_stamp, stamp
+    from bench.report.markdown.stamp import short_stamp, stamp
 
     assert "frozen features" in dict(stamp(board))["Protocol"]
     assert "batch" not in dict(stamp(board))["Protocol"]

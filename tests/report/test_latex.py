@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bench import build_board, load_records
 from bench.analysis.board import Board
 from bench.report.latex import latex, leaderboard_tex
-from bench.report.main_table import main_table
+from bench.report.markdown.main_table import main_table
 from tests.samples import CANONICAL_FAKES, Fake, make_study
 
 COMMANDS = {

@@ -16,9 +16,9 @@ from bench.claims.claim import Check, Finding, Judgement
 from bench.claims.results import Lab, Result
 from bench.protocol import PRESETS
 from bench.report.claims.payload import claims_json
-from bench.report.cost_figures import COST_FIGURES
-from bench.report.cost_tables import costs_json
-from bench.report.pairs_section import PAIR_COLUMNS
+from bench.report.costs.tables import costs_json
+from bench.report.figures.costs import COST_FIGURES
+from bench.report.markdown.pairs import PAIR_COLUMNS
 from bench.report.tables import boards_json
 from tests.claims.fakes import make_claim
 from tests.samples import DATA, make_study

@@ -18,8 +18,8 @@ for package in (bench.analysis, bench.report):
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{module.name}")
 from bench import load_records
-from bench.report.markdown import terminal_table
-from bench.report.costs import cost_table, write_costs
+from bench.report.markdown.board import terminal_table
+from bench.report.costs.write import cost_table, write_costs
 from bench.report.write import write_boards
 for costs in write_costs(load_records(sys.argv[1]), Path(sys.argv[1]), ""):
     cost_table(costs)

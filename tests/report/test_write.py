@@ -17,8 +17,8 @@ from bench.analysis.board import Board
 from bench.analysis.mistakes import mistakes_of
 from bench.analysis.table import COLUMNS
 from bench.protocol import PRESETS
-from bench.report.costs import write_costs
-from bench.report.figures import FIGURES, draw_figures
+from bench.report.costs.write import write_costs
+from bench.report.figures.board import FIGURES, draw_figures
 from bench.report.tables import boards_json
 from bench.report.write import files_of, write_boards, write_texts
 from bench.store import Store, StoreError

@@ -9,8 +9,8 @@ import numpy as np
 
 from bench.claims.chart import Chart, Dots, Lines, Map, Maps, Series
 from bench.claims.results import Lab
-from bench.report.drawing import End, names_at_the_right, tick_text
-from bench.report.style import DASHES, GREY, Look, files_of, new_figure, nth_look, styled
+from bench.report.figures.drawing import End, names_at_the_right, tick_text
+from bench.report.figures.style import DASHES, GREY, Look, files_of, new_figure, nth_look, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -17,7 +17,7 @@ from bench.report.claims.words import (
     takeaway,
     value_words,
 )
-from bench.report.stamp import software
+from bench.report.markdown.stamp import software
 from bench.report.words import code_block, listing, pipe_table, plain, plural, setting, text_table
 
 HOW = (

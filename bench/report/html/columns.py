@@ -10,8 +10,8 @@ from typing import Any
 
 from bench.analysis.board import Board
 from bench.analysis.rows import Row
-from bench.report.cost_words import doubt, mebibytes, milliseconds
-from bench.report.main_table import rank_text
+from bench.report.costs.words import doubt, mebibytes, milliseconds
+from bench.report.markdown.main_table import rank_text
 from bench.report.words import NOTHING, percent, significant, with_interval
 
 PRESETS = {"overview": "Overview", "accuracy": "Accuracy", "efficiency": "Efficiency", "all": "All columns"}

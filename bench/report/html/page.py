@@ -16,8 +16,8 @@ from bench.report.html.charts import AXIS_LABELS, AXIS_TITLES, FAMILIES, SHAPES,
 from bench.report.html.columns import PRESETS
 from bench.report.html.payload import board_json, span
 from bench.report.html.pictures import figures_of
-from bench.report.main_table import STAR
-from bench.report.stamp import caveat, commands, stamp, takeaway, title
+from bench.report.markdown.main_table import STAR
+from bench.report.markdown.stamp import caveat, commands, stamp, takeaway, title
 
 PAGE = "leaderboard.html"
 """The file's name."""

@@ -16,7 +16,7 @@ from bench.analysis.table import COLUMNS, table
 from bench.records import Environment, RunRecord
 from bench.report.html.columns import PRESETS, Column, cells, columns_of
 from bench.report.html.pictures import answers_of, confusions_of, thumbnails_of
-from bench.report.stamp import title
+from bench.report.markdown.stamp import title
 
 MOST_PAIRED = 60
 """Rows of which every pair is told; of the others only the comparison with the best row is on the page."""

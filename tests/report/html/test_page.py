@@ -130,7 +130,7 @@ def test_every_row_stands_in_the_plain_table_with_what_the_scripts_show(tmp_path
 
 
 def test_eight_rows_with_pictures_and_images_need_less_than_3_mb(tmp_path: Path) -> None:
-    from bench.report.figures import FIGURES, draw_figures
+    from bench.report.figures.board import FIGURES, draw_figures
 
     fakes = [Fake(f"model_{k}", 0.9 - 0.01 * k) for k in range(8)]
     (board,) = boards = _boards(tmp_path, models=fakes)

@@ -1,0 +1,1 @@
+"""What models cost, on a page of its own."""

@@ -1,0 +1,1 @@
+"""The leaderboard, its sections and its cards as Markdown."""
