@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.training.recipe import learning_rate, make_optimizer, step_clipped, undecayed
+from bench.training.recipe import global_norm, learning_rate, make_optimizer, step_clipped, undecayed
 
 
 @given(st.integers(1, 500), st.floats(0, 0.9))
@@ -71,3 +71,28 @@ def test_a_gradient_that_is_not_finite_is_not_clipped_away() -> None:
     (model(torch.tensor([[1.0, float("nan")]])).sum()).backward()
     step_clipped(optimizer, 1.0, lr=0.1)
     assert not all(p.isfinite().all() for p in model.parameters())
+
+
+def test_the_norm_of_all_gradients_is_exact_in_every_layout() -> None:
+    torch.manual_seed(0)
+    grads = [
+        torch.randn(300, 700) * 1e-4,
+        torch.randn(64, 32, 3, 3).contiguous(memory_format=torch.channels_last),
+        torch.randn(40, 50).t(),
+        torch.randn(7),
+        torch.randn(()),
+    ]
+    true = torch.cat([grad.double().flatten() for grad in grads]).norm()
+    assert float(global_norm(grads)) == pytest.approx(float(true), rel=1e-6)
+    half = [grad.bfloat16() for grad in grads]
+    assert float(global_norm(half)) == pytest.approx(float(true), rel=1e-2)
+
+
+def test_the_norm_of_very_many_gradients_keeps_its_digits() -> None:
+    grad = torch.rand(5_000_000, generator=torch.Generator().manual_seed(0)) + 0.5
+    assert float(global_norm([grad])) == pytest.approx(float(grad.double().norm()), rel=2e-6)
+
+
+def test_a_gradient_that_is_not_a_number_is_seen_in_the_norm() -> None:
+    assert not torch.isfinite(global_norm([torch.ones(3), torch.tensor([float("nan")])]))
+    assert not torch.isfinite(global_norm([torch.ones(3), torch.tensor([float("inf")])]))
