@@ -67,6 +67,11 @@ def open_hfds(dataset: str, root: Path, download: bool) -> Source:
     """
     if find_spec("datasets") is None:
         raise UsageError(f"{dataset} needs the Hugging Face datasets package: pip install 'backbone-bench[hfds]'.")
+    with contextlib.nullcontext() if download else _offline():
+        return _opened_hfds(dataset, root, download)
+
+
+def _opened_hfds(dataset: str, root: Path, download: bool) -> Source:
     name = dataset.partition("/")[2]
     keys = _hfds_keys(dataset, name, root, download)
     train = _create_hfds(dataset, root, "train", keys)
@@ -169,8 +174,6 @@ def _item(dataset: Any, index: int) -> Encoded:
 
 def _hfds_keys(dataset: str, name: str, root: Path, download: bool) -> dict[str, str]:
     """The columns of image and label, from the dataset's features; timm's own defaults where they do not tell."""
-    if not download:
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")
     with contextlib.redirect_stdout(sys.stderr):
         import datasets
 
@@ -184,6 +187,20 @@ def _hfds_keys(dataset: str, name: str, root: Path, download: bool) -> dict[str,
     labels = [k for k, f in features.items() if isinstance(f, datasets.ClassLabel)]
     fine = [k for k in labels if k in ("label", "labels", "fine_label")]
     return {"input_key": (images or ["image"])[0], "target_key": (fine or labels or ["label"])[0]}
+
+
+@contextlib.contextmanager
+def _offline() -> Iterator[None]:
+    """Where nobody asked for a download: nothing of Hugging Face's waits for a network inside."""
+    import datasets
+    from huggingface_hub import constants
+
+    before = datasets.config.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE
+    datasets.config.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        datasets.config.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE = before
 
 
 def _create_hfds(dataset: str, root: Path, split: str, keys: dict[str, str]) -> Any:
