@@ -13,24 +13,16 @@ from pathlib import Path
 import pytest
 
 from bench.store import load_records
+from tests.command import ROOT, command, run
 
-ROOT = Path(__file__).parents[1]
-TINY = ("--protocol", "smoke", "--device", "cpu", "--no-pictures")
-
-
-def _command(*argv: str) -> list[str]:
-    return [sys.executable, str(ROOT / "run_bench.py"), *argv]
-
-
-def _run(*argv: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(_command(*argv), cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+SMOKE = ("--protocol", "smoke", "--device", "cpu", "--no-pictures")
 
 
 @pytest.fixture(scope="module")
 def structural(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
     """Two structural claims, tested once for several tests."""
     output = tmp_path_factory.mktemp("claims")
-    return output, _run("--claims", "C11,c17", "--device", "cpu", "--output", str(output))
+    return output, run("--claims", "C11,c17", "--device", "cpu", "--output", str(output))
 
 
 def test_structural_claims_need_no_dataset_and_write_every_page(
@@ -64,13 +56,13 @@ def test_judging_again_from_records_imports_no_torch_and_says_the_same(
 
 @pytest.mark.slow
 def test_a_claim_that_trains_says_what_it_measured_and_a_second_call_trains_nothing(tmp_path: Path) -> None:
-    done = _run("--claims", "C21", *TINY, "--output", str(tmp_path))
+    done = run("--claims", "C21", *SMOKE, "--output", str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert "LSTM's loss minus ViT's" in done.stdout
     runs = load_records(tmp_path / "claims").runs
     assert {run.cell.intervention for run in runs} == {"none", "patch-permute", "row-permute"}
     assert {run.environment.threads for run in runs} == {1}
-    again = _run("--claims", "C21", *TINY, "--output", str(tmp_path))
+    again = run("--claims", "C21", *SMOKE, "--output", str(tmp_path))
     assert again.stdout == done.stdout
     assert " trial " not in again.stderr
     assert " run " not in again.stderr
@@ -78,8 +70,8 @@ def test_a_claim_that_trains_says_what_it_measured_and_a_second_call_trains_noth
 
 @pytest.mark.slow
 def test_ctrl_c_stops_every_worker_and_the_same_command_goes_on(tmp_path: Path) -> None:
-    argv = ("--claims", "C09", *TINY, "--samples-seen", "200", "--output", str(tmp_path))
-    process = subprocess.Popen(_command(*argv), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    argv = ("--claims", "C09", *SMOKE, "--samples-seen", "200", "--output", str(tmp_path))
+    process = subprocess.Popen(command(*argv), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 120
     while not list(tmp_path.rglob("record.json")) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -88,12 +80,12 @@ def test_ctrl_c_stops_every_worker_and_the_same_command_goes_on(tmp_path: Path) 
     before = {run.id for run in load_records(tmp_path / "claims").runs}
     assert before
     assert all(run.status == "ok" for run in load_records(tmp_path / "claims").runs)
-    assert _run(*argv).returncode == 0
+    assert run(*argv).returncode == 0
     assert before <= {run.id for run in load_records(tmp_path / "claims").runs}
 
 
 def test_a_dry_run_prints_every_task_and_writes_nothing(tmp_path: Path) -> None:
-    done = _run("--claims", "C12", *TINY, "--dry-run", "--json", "--output", str(tmp_path))
+    done = run("--claims", "C12", *SMOKE, "--dry-run", "--json", "--output", str(tmp_path))
     assert done.returncode == 0, done.stderr
     planned = json.loads(done.stdout)
     assert list(planned["tasks"]) == ["main", "synthetic/distant-pair"]
@@ -124,7 +116,7 @@ def test_the_claims_are_listed_without_importing_torch() -> None:
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(argv: list[str], said: str, tmp_path: Path) -> None:
-    done = _run(*argv, "--device", "cpu", "--output", str(tmp_path / "r"))
+    done = run(*argv, "--device", "cpu", "--output", str(tmp_path / "r"))
     assert done.returncode == 2
     assert done.stdout == ""
     assert said in done.stderr

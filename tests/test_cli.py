@@ -16,35 +16,15 @@ import numpy as np
 import pytest
 
 from bench.store import load_records
+from tests.command import HASTE, ROOT, TINY, call, command, run
 from tests.samples import make_study
-
-ROOT = Path(__file__).parents[1]
-HASTE = ["--protocol", "smoke", "--device", "cpu", "--no-pictures", "--time-budget", "0.2"]
-TINY = ["--models", "test_resnet,test_vit", *HASTE]
-"""The smallest study, its costs measured in haste. Pictures take longer than all the rest; `smoke` draws them."""
-
-
-def _command(*argv: str) -> list[str]:
-    return [sys.executable, str(ROOT / "run_bench.py"), *argv]
-
-
-def _run(*argv: str, cwd: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        _command(*argv),
-        cwd=cwd or ROOT,
-        env={**os.environ, **env},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
 
 
 @pytest.fixture(scope="module")
 def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
     """The command in `smoke` with two small models, run once for several tests."""
     output = tmp_path_factory.mktemp("smoke") / "results"
-    return output, _run(*TINY, "--pictures", "--output", str(output))
+    return output, run(*TINY, "--pictures", "--output", str(output))
 
 
 def test_smoke_writes_every_output_and_prints_the_board(
@@ -99,7 +79,7 @@ def test_a_second_identical_call_runs_nothing_and_needs_no_torch(
 ) -> None:
     output, _ = smoke
     before = {p: p.stat().st_mtime_ns for p in output.rglob("record.json")}
-    again = _run(*TINY, "--output", str(output), "-v", PYTHONPROFILEIMPORTTIME="1")
+    again = run(*TINY, "--output", str(output), "-v", PYTHONPROFILEIMPORTTIME="1")
     assert again.returncode == 0
     assert {p: p.stat().st_mtime_ns for p in output.rglob("record.json")} == before
     assert not re.search(r"\| +torch$", again.stderr, re.MULTILINE)
@@ -111,7 +91,7 @@ def test_report_only_redraws_the_board_without_torch(
     output, _ = smoke
     rows = json.loads((output / "leaderboard.json").read_text())
     (output / "leaderboard.md").unlink()
-    again = _run("--report-only", "--output", str(output), "--json", PYTHONPROFILEIMPORTTIME="1")
+    again = run("--report-only", "--output", str(output), "--json", PYTHONPROFILEIMPORTTIME="1")
     assert again.returncode == 0
     assert not re.search(r"\| +torch$", again.stderr, re.MULTILINE)
     assert (output / "leaderboard.md").exists()
@@ -123,16 +103,16 @@ def test_a_budget_is_printed_instead_of_the_board_and_stands_on_the_page(tmp_pat
     make_study(tmp_path)
     budget = "params_m<25 & inference_img_per_s>200"
     redraw = ("--report-only", "--no-pictures", "--output", str(tmp_path))
-    done = _run(*redraw, "--where", budget, PYTHONPROFILEIMPORTTIME="1")
+    done = run(*redraw, "--where", budget, PYTHONPROFILEIMPORTTIME="1")
     assert done.returncode == 0, done.stderr
     assert not re.search(r"\| +torch$", done.stderr, re.MULTILINE)
     assert "2 of 4 models fit the budget, 2 do not." in done.stdout
     assert "Beyond the budget: swin_t and vit_b16." in done.stdout
     assert f"### Under the budget `{budget}`" in (tmp_path / "leaderboard.md").read_text()
-    printed = json.loads(_run(*redraw, "--where", budget, "--json").stdout)
+    printed = json.loads(run(*redraw, "--where", budget, "--json").stdout)
     assert {row["name"] for row in printed["budgets"][0]["fits"]} == {"resnet50", "cvt_13"}
     assert len(printed["boards"][0]["rows"]) == 4
-    again = _run(*redraw)
+    again = run(*redraw)
     assert "the budget" not in again.stdout
     assert "### Under the budget" not in (tmp_path / "leaderboard.md").read_text()
 
@@ -147,7 +127,7 @@ def test_a_budget_is_printed_instead_of_the_board_and_stands_on_the_page(tmp_pat
     ],
 )
 def test_a_mistake_in_a_budget_is_one_line_before_anything_runs(argv: list[str], message: str, tmp_path: Path) -> None:
-    done = _run(*TINY, "--output", str(tmp_path / "results"), *argv)
+    done = run(*TINY, "--output", str(tmp_path / "results"), *argv)
     assert done.returncode == 2
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
@@ -158,7 +138,7 @@ def test_a_mistake_in_a_budget_is_one_line_before_anything_runs(argv: list[str],
 def cost(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
     """`--cost-only` with two models that work and one that is broken, run once for several tests."""
     output = tmp_path_factory.mktemp("cost") / "results"
-    return output, _run(*COST, "--models", "test_resnet,test_vit,broken_build", "--output", str(output))
+    return output, call(*COST, "--models", "test_resnet,test_vit,broken_build", "--output", str(output))
 
 
 COST = [
@@ -199,7 +179,7 @@ def test_a_second_cost_only_call_measures_only_what_failed(
 ) -> None:
     output, _ = cost
     before = _written(output)
-    again = _run(*COST, "--models", "test_resnet,test_vit", "--output", str(output), "--json")
+    again = call(*COST, "--models", "test_resnet,test_vit", "--output", str(output), "--json")
     assert again.returncode == 0, again.stderr
     assert _written(output) == before
     assert "test_vit" in again.stdout
@@ -211,14 +191,14 @@ def test_report_only_redraws_costs_where_nothing_was_trained(
 ) -> None:
     output, _ = cost
     (output / "costs.md").unlink()
-    again = _run("--report-only", "--output", str(output), PYTHONPROFILEIMPORTTIME="1")
+    again = run("--report-only", "--output", str(output), PYTHONPROFILEIMPORTTIME="1")
     assert again.returncode == 0, again.stderr
     assert (output / "costs.md").exists()
     assert not re.search(r"\| +torch$", again.stderr, re.MULTILINE)
 
 
 def test_a_size_that_a_model_refuses_is_its_own_failure_and_the_rest_goes_on(tmp_path: Path) -> None:
-    done = _run(*COST, "--models", "fine_linear,broken_size", "--output", str(tmp_path))
+    done = call(*COST, "--models", "fine_linear,broken_size", "--output", str(tmp_path))
     assert done.returncode == 1, done.stderr
     assert "Input height (32) doesn't match model (224)" in done.stdout
     (good,) = [p for p in load_records(tmp_path).profiles if p.status == "ok"]
@@ -232,16 +212,16 @@ GATES = ["--plugins", "tests.broken_models", "--device", "cpu"]
 def test_a_saved_baseline_is_passed_by_the_same_code_and_a_change_is_exit_code_3(tmp_path: Path) -> None:
     file, summary = tmp_path / "gates.json", tmp_path / "summary.md"
     short = ["--samples-seen", "160", "--lr", "0.1", "--augment", "none", "--models", "fine_linear"]
-    saved = _run(*GATES, *short, "--save-baseline", str(file))
+    saved = run(*GATES, *short, "--save-baseline", str(file))
     assert saved.returncode == 0, saved.stderr
-    passed = _run(*GATES, "--check", str(file), GITHUB_STEP_SUMMARY=str(summary))
+    passed = run(*GATES, "--check", str(file), GITHUB_STEP_SUMMARY=str(summary))
     assert passed.returncode == 0, passed.stdout + passed.stderr
     assert "not run" in passed.stdout, "without --base, speed must not look checked"
     assert summary.read_text().strip() == passed.stdout.strip()
     changed = json.loads(file.read_text())
     changed["models"]["fine_linear"]["macs"] += 1
     file.write_text(json.dumps(changed))
-    failed = _run(*GATES, "--check", str(file))
+    failed = run(*GATES, "--check", str(file))
     assert failed.returncode == 3
     assert "FAIL" in failed.stdout
     assert "Traceback" not in failed.stderr
@@ -256,14 +236,14 @@ def test_a_saved_baseline_is_passed_by_the_same_code_and_a_change_is_exit_code_3
     ],
 )
 def test_a_mistake_about_the_gates_is_one_line_and_exit_code_2(argv: list[str], message: str) -> None:
-    done = _run(*argv)
+    done = run(*argv)
     assert done.returncode == 2
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
 
 
 def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path: Path) -> None:
-    done = _run(*TINY, "--dry-run", "--output", str(tmp_path / "results"))
+    done = run(*TINY, "--dry-run", "--output", str(tmp_path / "results"))
     assert done.returncode == 0, done.stderr
     assert "to do" in done.stdout
     assert re.search(r"6 of 6 jobs left, estimated \d+", done.stdout)
@@ -271,10 +251,8 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path: Path) -> None:
 
 
 def test_a_failed_model_is_exit_code_1_and_a_row_with_its_reason(tmp_path: Path) -> None:
-    done = _run(
-        "--plugins", "tests.broken_models", "--models", "broken_kill,fine_linear", *HASTE, "--output", str(tmp_path),
-        PYTHONPATH=str(ROOT),
-    )  # fmt: skip
+    models = ["--plugins", "tests.broken_models", "--models", "broken_kill,fine_linear"]
+    done = run(*models, *HASTE, "--output", str(tmp_path), PYTHONPATH=str(ROOT))
     assert done.returncode == 1
     board = (tmp_path / "leaderboard.md").read_text()
     assert "fine_linear" in board
@@ -293,7 +271,7 @@ def test_a_failed_model_is_exit_code_1_and_a_row_with_its_reason(tmp_path: Path)
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(argv: list[str], message: str, tmp_path: Path) -> None:
-    done = _run("--output", str(tmp_path / "r"), "--protocol", "smoke", *argv)
+    done = run("--output", str(tmp_path / "r"), "--protocol", "smoke", *argv)
     assert done.returncode == 2
     assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
@@ -302,14 +280,14 @@ def test_bad_input_is_one_line_and_exit_code_2(argv: list[str], message: str, tm
 
 def test_an_output_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file")
-    done = _run(*TINY, "--output", str(tmp_path / "taken"))
+    done = run(*TINY, "--output", str(tmp_path / "taken"))
     assert done.returncode == 2
     assert "choose another folder with --output" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
 
 
 def test_our_names_are_listed_without_importing_torch() -> None:
-    done = _run("--list-models", PYTHONPROFILEIMPORTTIME="1")
+    done = run("--list-models", PYTHONPROFILEIMPORTTIME="1")
     assert done.returncode == 0
     for name in ("resnet50", "vit_b16", "swin_t", "cvt_13", "sequencer2d_s"):
         assert re.search(rf"^{name} ", done.stdout, re.MULTILINE)
@@ -329,7 +307,7 @@ def long_study(tmp_path: Path) -> Iterator[tuple[Path, list[str], subprocess.Pop
     """A study that is under way, with many short cells left."""
     argv = [*TINY, "--seeds", "0,1,2,3,4,5,6,7,8,9", "--output", str(tmp_path)]
     process = subprocess.Popen(
-        _command(*argv), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        command(*argv), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
     _wait_for_records(tmp_path, 4, process)
     yield tmp_path, argv, process
@@ -363,7 +341,7 @@ def test_kill_9_loses_at_most_the_running_cell_and_leaves_no_process_behind(
         time.sleep(0.05)
     survived = _written(output)
     assert load_records(output).problems == []
-    assert _run(*argv).returncode == 0
+    assert run(*argv).returncode == 0
     records = load_records(output)
     assert records.problems == []
     assert len(records.runs) == 40
@@ -378,7 +356,7 @@ def test_ctrl_c_is_exit_code_130_and_the_same_command_goes_on(
     assert process.wait(timeout=30) == 130
     kept = len(load_records(output).runs)
     assert kept >= 3
-    assert _run(*argv).returncode == 0
+    assert run(*argv).returncode == 0
     assert len(load_records(output).runs) == 40
 
 
@@ -386,7 +364,7 @@ def test_two_commands_on_one_folder_share_the_work_and_corrupt_nothing(
     long_study: tuple[Path, list[str], subprocess.Popen[bytes]],
 ) -> None:
     output, argv, process = long_study
-    second = _run(*argv)
+    second = run(*argv)
     assert second.returncode == 0
     assert "waiting" in second.stderr
     assert process.wait(timeout=120) == 0

@@ -15,8 +15,8 @@ import torch
 
 from bench.data.tar import members
 from bench.store import load_records
+from tests.command import HASTE, ROOT, TINY, call, run
 from tests.data.makers import folder_set, idx_set, parquet_set, samples, tar_file, tar_set
-from tests.test_cli import HASTE, ROOT, TINY, _run
 
 CIFAR10 = ROOT.parent / "shared" / "data" / "cifar10"
 
@@ -34,7 +34,7 @@ def pictures(tmp_path: Path) -> Path:
 
 
 def test_a_folder_of_class_folders_works(pictures: Path, tmp_path: Path) -> None:
-    done = _run(*TINY, "--dataset", str(pictures), "--train-sizes", "8,16", "--output", str(tmp_path / "r"))
+    done = call(*TINY, "--dataset", str(pictures), "--train-sizes", "8,16", "--output", str(tmp_path / "r"))
     assert done.returncode == 0, done.stderr
     assert {row["model"] for row in _rows(tmp_path / "r")} == {"test_resnet", "test_vit"}
     assert "pictures" in done.stdout
@@ -47,7 +47,7 @@ def test_a_folder_of_class_folders_works(pictures: Path, tmp_path: Path) -> None
 def test_a_folder_of_parquet_shards_works(tmp_path: Path) -> None:
     parquet_set(tmp_path / "set")
     argv = ["--dataset", str(tmp_path / "set"), "--train-sizes", "4", "--output", str(tmp_path / "r")]
-    done = _run(*TINY, *argv)
+    done = call(*TINY, *argv)
     assert done.returncode == 0, done.stderr
     assert len(_rows(tmp_path / "r")) == 2
 
@@ -58,7 +58,7 @@ def test_a_folder_of_tar_shards_works_as_far_as_they_go(tmp_path: Path) -> None:
     torn = tar_file(tmp_path / "set" / "train-000002.tar", samples(range(20, 24), ["cat", "dog"] * 2))
     os.truncate(torn, list(members(torn))[6][1])  # where the fourth image begins
     argv = ["--dataset", str(tmp_path / "set"), "--train-sizes", "4", "--output", str(tmp_path / "r")]
-    done = _run(*TINY, *argv)
+    done = call(*TINY, *argv)
     assert done.returncode == 0, done.stderr
     line = "train-000002.tar is cut off after 3 images: the rest is missing"
     assert done.stderr.count(line) == 1
@@ -70,7 +70,7 @@ def test_a_folder_of_tar_shards_works_as_far_as_they_go(tmp_path: Path) -> None:
 def test_a_torchvision_name_works(tmp_path: Path) -> None:
     idx_set(tmp_path / "data", "FashionMNIST", n_train=40, n_test=10)
     argv = ["--dataset", "torch/fashion_mnist", "--data-dir", str(tmp_path / "data"), "--train-sizes", "20"]
-    done = _run(*TINY, *argv, "--output", str(tmp_path / "r"))
+    done = call(*TINY, *argv, "--output", str(tmp_path / "r"))
     assert done.returncode == 0, done.stderr
     assert len(_rows(tmp_path / "r")) == 2
 
@@ -78,19 +78,19 @@ def test_a_torchvision_name_works(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not CIFAR10.is_dir(), reason="needs ../shared/data/cifar10")
 def test_cifar10_in_parquet_works(tmp_path: Path) -> None:
-    done = _run(*TINY, "--dataset", str(CIFAR10), "--train-sizes", "100", "--output", str(tmp_path / "r"))
+    done = call(*TINY, "--dataset", str(CIFAR10), "--train-sizes", "100", "--output", str(tmp_path / "r"))
     assert done.returncode == 0, done.stderr
     assert "cifar10-jpeg" in done.stdout
 
 
 def test_another_model_adds_a_row_and_leaves_the_others_as_they_are(tmp_path: Path) -> None:
     tail = [*HASTE, "--output", str(tmp_path)]
-    assert _run("--models", "test_resnet", *tail).returncode == 0
+    assert call("--models", "test_resnet", *tail).returncode == 0
     # What a device can do is measured again where it was disturbed.
     records = [p for part in ("runs", "profiles") for p in (tmp_path / part).rglob("record.json")]
     before = {p: p.stat().st_mtime_ns for p in records}
     assert [row["model"] for row in _rows(tmp_path)] == ["test_resnet"]
-    assert _run("--models", "test_vit", *tail).returncode == 0
+    assert call("--models", "test_vit", *tail).returncode == 0
     assert {row["model"] for row in _rows(tmp_path)} == {"test_resnet", "test_vit"}
     assert {p: p.stat().st_mtime_ns for p in before} == before
 
@@ -98,7 +98,7 @@ def test_another_model_adds_a_row_and_leaves_the_others_as_they_are(tmp_path: Pa
 def test_a_corrupt_image_is_skipped_named_and_on_the_board(pictures: Path, tmp_path: Path) -> None:
     (pictures / "train" / "cat" / "003.png").write_bytes(b"\x89PNG torn")
     tail = [*HASTE, "--train-sizes", "8", "--output", str(tmp_path / "r")]
-    assert _run("--models", "test_resnet", "--dataset", str(pictures), *tail).returncode == 0
+    assert call("--models", "test_resnet", "--dataset", str(pictures), *tail).returncode == 0
     record = load_records(tmp_path / "r").runs[0]
     assert record.data.n_corrupt == 1
     assert "003.png" in record.data.corrupt[0]
@@ -116,7 +116,7 @@ def test_a_corrupt_image_is_skipped_named_and_on_the_board(pictures: Path, tmp_p
 def test_a_dataset_that_nothing_can_be_learnt_from_is_one_line_and_nothing_is_written(
     counts: dict[str, dict[str, int]], message: str, tmp_path: Path
 ) -> None:
-    done = _run(*TINY, "--dataset", str(folder_set(tmp_path / "set", counts)), "--output", str(tmp_path / "r"))
+    done = call(*TINY, "--dataset", str(folder_set(tmp_path / "set", counts)), "--output", str(tmp_path / "r"))
     assert done.returncode == 2
     assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
@@ -125,7 +125,7 @@ def test_a_dataset_that_nothing_can_be_learnt_from_is_one_line_and_nothing_is_wr
 
 def test_a_checkpoint_that_does_not_fit_is_one_line_before_anything_runs(tmp_path: Path) -> None:
     torch.save(timm.create_model("test_resnet").state_dict(), tmp_path / "other.pth")
-    done = _run(*TINY, "--checkpoint", f"test_vit={tmp_path / 'other.pth'}", "--output", str(tmp_path / "r"))
+    done = call(*TINY, "--checkpoint", f"test_vit={tmp_path / 'other.pth'}", "--output", str(tmp_path / "r"))
     assert done.returncode == 2
     assert "other.pth does not fit the model" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
@@ -134,7 +134,7 @@ def test_a_checkpoint_that_does_not_fit_is_one_line_before_anything_runs(tmp_pat
 
 def test_a_checkpoint_that_fits_stands_in_its_row(tmp_path: Path) -> None:
     torch.save(timm.create_model("test_vit").state_dict(), tmp_path / "mine.pth")
-    done = _run(*TINY, "--checkpoint", f"test_vit={tmp_path / 'mine.pth'}", "--output", str(tmp_path / "r"))
+    done = call(*TINY, "--checkpoint", f"test_vit={tmp_path / 'mine.pth'}", "--output", str(tmp_path / "r"))
     assert done.returncode == 0, done.stderr
     assert "mine.pth" in (tmp_path / "r" / "leaderboard.md").read_text()
     provenance = {r.model.name: r.model.provenance for r in load_records(tmp_path / "r").runs if r.model}
@@ -159,7 +159,7 @@ def test_every_option_of_the_command_in_the_readme_exists() -> None:
     lines = (ROOT / "README.md").read_text().splitlines()
     lines = [line for line in lines if "`python -m " not in line and not line.startswith("ray ")]  # of other commands
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", "\n".join(lines)))
-    known = _run("--help").stdout
+    known = run("--help").stdout
     assert {"--dataset", "--checkpoint", "--report-only"} <= named
     assert not [option for option in named if option not in known and option != "--print_config"]
 
