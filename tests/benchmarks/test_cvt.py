@@ -1,4 +1,4 @@
-"""CvT's speed: `pytest --benchmark-enable tests/benchmarks/test_cvt.py`, with `-m 'slow or not slow'` for all sizes."""
+"""CvT's speed: `pytest -n 0 --benchmark-enable tests/benchmarks/test_cvt.py`, of all with `-m 'slow or not slow'`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Batches with and without augmentation, and preparing a dataset.
 
-`python -m pytest tests/benchmarks/test_data.py --benchmark-enable`
+`python -m pytest tests/benchmarks/test_data.py -n 0 --benchmark-enable`
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The training loop against its floor, the same model's steps on one resident batch; and evaluation.
 
-`python -m pytest tests/benchmarks/test_loop.py --benchmark-enable --benchmark-group-by=param:name`
+`python -m pytest tests/benchmarks/test_loop.py -n 0 --benchmark-enable --benchmark-group-by=param:name`
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Training steps of the mini family, in both precisions: what the claims lab spends nearly all of its time on.
 
-`python -m pytest tests/benchmarks/test_minis.py --benchmark-enable --benchmark-group-by=param:precision`
+`python -m pytest tests/benchmarks/test_minis.py -n 0 --benchmark-enable --benchmark-group-by=param:precision`
 """
 
 from __future__ import annotations

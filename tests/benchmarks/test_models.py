@@ -1,11 +1,12 @@
 """Steps of small models, and how long their multiply-accumulates take to count.
 
-`python -m pytest tests/benchmarks/test_models.py --benchmark-enable --benchmark-group-by=func`
+`python -m pytest tests/benchmarks/test_models.py -n 0 --benchmark-enable --benchmark-group-by=func`
 """
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -49,7 +50,9 @@ def test_counting_multiply_accumulates(name: str, benchmark: Any) -> None:
 @pytest.mark.slow
 def test_the_json_of_the_benchmarks_tells_model_batch_and_macs(tmp_path: Path) -> None:
     file = tmp_path / "benchmarks.json"
-    quick = ["--benchmark-enable", "--benchmark-min-rounds=1", "--benchmark-max-time=0.01", "--benchmark-warmup=off"]
+    quick = ["-n", "0", "--benchmark-enable", "--benchmark-min-rounds=1", "--benchmark-max-time=0.01"]
+    quick += ["--benchmark-warmup=off"]
+    alone = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")}
     tests = [
         "tests/benchmarks/test_models.py",
         "tests/benchmarks/test_cvt.py",
@@ -57,7 +60,7 @@ def test_the_json_of_the_benchmarks_tells_model_batch_and_macs(tmp_path: Path) -
         "test_vit or 32px-infer-fp32-ours",
     ]
     command = [sys.executable, "-m", "pytest", *tests, *quick, f"--benchmark-json={file}"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=ROOT, env=alone, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     found = {entry["name"]: entry["extra_info"] for entry in json.loads(file.read_text())["benchmarks"]}
     small = {"model": "test_vit", "batch": BATCH, "macs": macs_of("test_vit"), "threads": cpu_threads()}

@@ -1,6 +1,6 @@
 """Building the report from records: the texts, the pictures apart, and a large board's statistics.
 
-`python -m pytest tests/benchmarks/test_report.py --benchmark-enable -m 'slow or not slow'`
+`python -m pytest tests/benchmarks/test_report.py -n 0 --benchmark-enable -m 'slow or not slow'`
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Finding out what is done, and reading the records, of a study of 2,000 runs.
 
-`python -m pytest tests/benchmarks/test_resume.py --benchmark-enable`
+`python -m pytest tests/benchmarks/test_resume.py -n 0 --benchmark-enable`
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How fast the command answers: `python -m pytest tests/benchmarks/test_start.py --benchmark-enable`."""
+"""How fast the command answers: `python -m pytest tests/benchmarks/test_start.py -n 0 --benchmark-enable`."""
 
 from __future__ import annotations
 
