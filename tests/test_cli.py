@@ -209,6 +209,7 @@ def test_a_size_that_a_model_refuses_is_its_own_failure_and_the_rest_goes_on(tmp
 GATES = ["--plugins", "tests.broken_models", "--device", "cpu"]
 
 
+@pytest.mark.slow
 def test_a_saved_baseline_is_passed_by_the_same_code_and_a_change_is_exit_code_3(tmp_path: Path) -> None:
     file, summary = tmp_path / "gates.json", tmp_path / "summary.md"
     short = ["--samples-seen", "160", "--lr", "0.1", "--augment", "none", "--models", "fine_linear"]

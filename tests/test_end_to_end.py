@@ -95,6 +95,7 @@ def test_another_model_adds_a_row_and_leaves_the_others_as_they_are(tmp_path: Pa
     assert {p: p.stat().st_mtime_ns for p in before} == before
 
 
+@pytest.mark.slow
 def test_a_corrupt_image_is_skipped_named_and_on_the_board(pictures: Path, tmp_path: Path) -> None:
     (pictures / "train" / "cat" / "003.png").write_bytes(b"\x89PNG torn")
     tail = [*HASTE, "--train-sizes", "8", "--output", str(tmp_path / "r")]
@@ -132,6 +133,7 @@ def test_a_checkpoint_that_does_not_fit_is_one_line_before_anything_runs(tmp_pat
     assert not list((tmp_path / "r").rglob("*.json"))
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_fits_stands_in_its_row(tmp_path: Path) -> None:
     torch.save(timm.create_model("test_vit").state_dict(), tmp_path / "mine.pth")
     done = call(*TINY, "--checkpoint", f"test_vit={tmp_path / 'mine.pth'}", "--output", str(tmp_path / "r"))

@@ -269,6 +269,7 @@ def test_the_command_ranks_weights_and_goes_on_after_a_failure(tmp_path: Path, c
     assert (output / "evaluations.md").read_text() == page
 
 
+@pytest.mark.slow
 def test_the_python_call_evaluates_too(tmp_path: Path) -> None:
     folder, file = photographs(tmp_path / "images"), weights(tmp_path / "w.safetensors")
     asked = Protocol(task="evaluate", dataset=str(folder))

@@ -39,6 +39,7 @@ def test_no_module_of_analysis_or_report_ever_imports_torch_timm_or_torchvision(
     assert done.stderr == ""
 
 
+@pytest.mark.slow
 def test_report_only_draws_every_picture_without_torch(tmp_path: Path) -> None:
     make_study(tmp_path)
     command = [sys.executable, "-X", "importtime", str(ROOT / "run_bench.py"), "--report-only", "--output"]

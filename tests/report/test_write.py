@@ -51,6 +51,7 @@ def test_every_file_of_a_board_is_there_and_listed(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.rglob(".*") if p.is_file()] == [".drawn.json"]
 
 
+@pytest.mark.slow
 def test_pictures_are_drawn_again_only_if_they_would_change_or_one_is_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
