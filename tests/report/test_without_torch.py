@@ -7,12 +7,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.samples import CANONICAL_FAKES, make_study
 
 ROOT = Path(__file__).parents[2]
 BUILD_EVERYTHING = """
 import importlib, pkgutil, sys
 from pathlib import Path
+
+import pytest
 import bench.analysis, bench.report
 for package in (bench.analysis, bench.report):
     for module in pkgutil.iter_modules(package.__path__):
