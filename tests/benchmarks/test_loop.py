@@ -5,17 +5,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from bench.data.batches import ImageData
 from bench.measure.hardware import detect
 from bench.training.evaluate import EVAL_BATCH_SIZE, predict
 from bench.training.fit import training_rate
+from bench.training.recipe import global_norm
 from bench.training.step import Engine
 from tests.benchmarks.steps import BATCH, PROTOCOL, describe, describe_model, macs_of, make_model, training_step
 
@@ -53,3 +56,11 @@ def test_evaluation(name: str, digits: ImageData, benchmark: Any) -> None:
     describe(benchmark, model=name, batch=EVAL_BATCH_SIZE, macs=macs_of(name))
     model, index = make_model(name), np.arange(len(digits.labels("test")))
     benchmark.pedantic(predict, args=(model, digits, "test", index), rounds=5, warmup_rounds=1)
+
+
+@pytest.mark.parametrize("how", [global_norm, torch.nn.utils.get_total_norm], ids=["ours", "torch"])
+def test_norm_of_the_gradients_of_a_vit_b(how: Callable[[list[Tensor]], Tensor], benchmark: Any) -> None:
+    describe(benchmark, model="vit_b16", batch=BATCH, macs=macs_of("vit_b16"))
+    torch.set_num_threads(detect("cpu", "auto").threads)
+    grads = [torch.randn_like(p) for p in make_model("vit_b16").parameters()]
+    benchmark.pedantic(how, args=(grads,), rounds=20, warmup_rounds=2)
