@@ -22,8 +22,7 @@ def _study(output: Path, *models: str, protocol: Protocol = TINY, **changes: obj
         output=output,
         device="cpu",
         plugins=("tests.broken_models",),
-        time_budget=0.2,
-        **changes,  # type: ignore[arg-type]
+        **{"time_budget": 0.2, **changes},  # type: ignore[arg-type]
     )
 
 
