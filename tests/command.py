@@ -13,7 +13,8 @@ from pathlib import Path
 from bench.cli import main
 
 ROOT = Path(__file__).parents[1]
-HASTE = ["--protocol", "smoke", "--device", "cpu", "--no-pictures", "--time-budget", "0.2"]
+SMOKE = ["--protocol", "smoke", "--device", "cpu", "--no-pictures"]
+HASTE = [*SMOKE, "--time-budget", "0.2"]
 TINY = ["--models", "test_resnet,test_vit", *HASTE]
 """The smallest study, its costs measured in haste. Pictures take longer than all the rest; `smoke` draws them."""
 

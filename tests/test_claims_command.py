@@ -13,9 +13,7 @@ from pathlib import Path
 import pytest
 
 from bench.store import load_records
-from tests.command import ROOT, command, run
-
-SMOKE = ("--protocol", "smoke", "--device", "cpu", "--no-pictures")
+from tests.command import ROOT, SMOKE, command, run
 
 
 @pytest.fixture(scope="module")

@@ -43,7 +43,7 @@ class Compared:
     seeds: NDArray[np.int16]
     """Common seeds."""
     pooled: bool
-    """Whether pairs with one common seed have the spread over seeds of the other rows."""
+    """Whether there are pairs with one common seed and they have the spread over seeds of the other rows."""
 
 
 def mcnemar(only_first: Counts, only_second: Counts) -> Numbers:
@@ -124,22 +124,22 @@ def compare(hits: Hits) -> Compared:
     pairs, n = len(sums.seeds), hits.images
     difference, low, high, p, detectable = (np.full(pairs, np.nan) for _ in range(5))
     several, one = sums.seeds > 1, sums.seeds == 1
-    pooled = hits.spread is not None
+    spread = hits.spread if one.any() else None
     by_t = [(several, _bootstrapped(sums.of(several), n))]
-    if hits.spread is not None:
-        by_t.append((one, _pooled(sums.of(one), n, hits.spread)))
+    if spread is not None:
+        by_t.append((one, _pooled(sums.of(one), n, spread)))
     for there, (mean, se, df) in by_t:
         half = t_quantiles(_UPPER, df)
         difference[there], low[there], high[there] = mean, mean - half * se, mean + half * se
         p[there] = p_values(mean, se, df)
         detectable[there] = (half + t_quantiles(POWER, df)) * se
-    if one.any() and not pooled:
+    if one.any() and spread is None:
         gap, discordant = sums.gap[one], sums.discordant[one]
         only_first, only_second = (discordant + gap) // 2, (discordant - gap) // 2
         difference[one], p[one] = gap / n, mcnemar(only_first, only_second)
         low[one], high[one] = one_seed_interval(only_first, only_second, n, p[one])
         detectable[one] = one_seed_detectable(discordant, n)
-    return Compared(difference, low, high, p, detectable, sums.seeds.astype(np.int16), pooled)
+    return Compared(difference, low, high, p, detectable, sums.seeds.astype(np.int16), spread is not None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,10 +198,8 @@ def _sums(hits: Hits) -> _Sums:
 def _pooled(sums: _Sums, images: int, spread: SeedSpread) -> tuple[Numbers, Numbers, Numbers]:
     """Difference, standard error and degrees of freedom of pairs with one common seed, by the spread of other rows."""
     mean = sums.gap / images
-    by_images = np.maximum(sums.discordant - sums.gap**2 / images, 0.0) / (max(images - 1, 1) * images)
-    variance, df = equivalent_df(
-        by_images, np.full(len(mean), spread.difference), np.full(len(mean), spread.difference_df + 1), images
-    )
+    by_seeds, seeds = np.full(len(mean), spread.difference), np.full(len(mean), spread.difference_df + 1)
+    variance, df = equivalent_df(_single(sums, images), by_seeds, seeds, images)
     return mean, np.sqrt(variance), df
 
 
@@ -212,6 +210,12 @@ def _bootstrapped(sums: _Sums, images: int) -> tuple[Numbers, Numbers, Numbers]:
     mean = sums.gap / (seeds * images)
     by_seeds = np.maximum(sums.squared_gaps - sums.gap**2 / seeds, 0.0) / (seeds * (seeds - 1) * images**2)
     by_images = np.maximum(sums.by_image / seeds**2 - images * mean**2, 0.0) / spare
-    single = np.maximum(sums.discordant - sums.squared_gaps / images, 0.0) / (seeds * spare)
+    single = _single(sums, images)
     variance, df = combined(by_seeds=by_seeds, by_images=by_images, single=single, seeds=seeds, images=images)
     return mean, np.sqrt(variance), df
+
+
+def _single(sums: _Sums, images: int) -> Numbers:
+    """Mean over seeds of the variance that the difference of one seed alone has over images."""
+    spare = max(images - 1, 1) * images
+    return np.asarray(np.maximum(sums.discordant - sums.squared_gaps / images, 0.0) / (sums.seeds * spare))

@@ -88,14 +88,14 @@ def _point(size: int, runs: Sequence[RunRecord], evidence: Evidence) -> Point:
 
 def _with_luck(row: Row, hits: Mapping[int, Hits]) -> Row:
     """A row whose accuracies of a single seed have the spread over seeds of the other rows, where it is known."""
-    points = []
-    for point in row.points:
-        spread = hits[point.size].spread if point.size in hits else None
-        if point.method == "wilson" and spread is not None:
-            low, high = spread.around(point.value, hits[point.size].images).interval()
-            point = replace(point, low=max(0.0, low), high=min(1.0, high), method="pooled")
-        points.append(point)
-    return replace(row, points=tuple(points))
+    return replace(row, points=tuple(_lucky(point, hits.get(point.size)) for point in row.points))
+
+
+def _lucky(point: Point, there: Hits | None) -> Point:
+    if point.method != "wilson" or there is None or there.spread is None:
+        return point
+    low, high = there.spread.around(point.value, there.images).interval()
+    return replace(point, low=max(0.0, low), high=min(1.0, high), method="pooled")
 
 
 def _refusal(row: Row, evidence: Evidence) -> str | None:

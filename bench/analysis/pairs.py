@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from bench.analysis.comparisons import Compared, holm, told_apart
 
-PairTest = Literal["mcnemar", "pooled", "bootstrap"]
 Matrix = NDArray[np.floating[Any]]
 _DOUBLE_ROWS = 300
 """Boards of more rows keep their matrices as float32: with 1,300 rows and five sizes they take 260 MB."""
@@ -38,7 +37,7 @@ class Pair:
     """Two-sided p-value of no difference."""
     p_holm: float
     """The same after Holm's adjustment over all pairs at all train sizes of the board."""
-    test: PairTest
+    test: Literal["mcnemar", "pooled", "bootstrap"]
     """`mcnemar`: exact, one common seed (test-set uncertainty only). `pooled`: one common seed, with the spread over
     seeds of the other rows. `bootstrap`: paired, over seeds and images."""
     seeds: int

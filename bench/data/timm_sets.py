@@ -192,8 +192,9 @@ def _hfds_keys(dataset: str, name: str, root: Path, download: bool) -> dict[str,
 @contextlib.contextmanager
 def _offline() -> Iterator[None]:
     """Where nobody asked for a download: nothing of Hugging Face's waits for a network inside."""
-    import datasets
-    from huggingface_hub import constants
+    with contextlib.redirect_stdout(sys.stderr):
+        import datasets
+        from huggingface_hub import constants
 
     before = datasets.config.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE
     datasets.config.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE = True

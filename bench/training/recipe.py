@@ -79,18 +79,16 @@ def global_norm(grads: Sequence[Tensor]) -> Tensor:
     """
     import torch
 
-    flat = [_flat(grad) for grad in grads]
-    if any(grad is None for grad in flat):
+    if any(grad.device.type != "cpu" or grad.dtype != torch.float32 for grad in grads):
         return torch.nn.utils.get_total_norm(grads)
-    return torch.stack([torch.dot(grad, grad) for grad in flat if grad is not None]).sum().sqrt()
+    flat = [_flat(grad) for grad in grads]
+    return torch.stack([torch.dot(grad, grad) for grad in flat]).sum().sqrt()
 
 
-def _flat(grad: Tensor) -> Tensor | None:
-    """A float32 gradient on a CPU as one dimension, without a copy; None for any other."""
+def _flat(grad: Tensor) -> Tensor:
+    """A gradient as one dimension, where its layout allows without a copy."""
     import torch
 
-    if grad.device.type != "cpu" or grad.dtype != torch.float32:
-        return None
     if grad.ndim == 4 and grad.is_contiguous(memory_format=torch.channels_last):
         return grad.permute(0, 2, 3, 1).flatten()
     return grad.flatten()

@@ -65,13 +65,12 @@ def _seeds(curves: Sequence[Curve]) -> str:
     unknown = [plain(c.name) for c in curves if c.replicates is None]
     told = []
     if single:
-        only = "intervals show test-set uncertainty only, not the luck of training; with another seed, ratios and "
-        pooled = "intervals take the spread over seeds from the models that have several at that size, where any has."
-        whose = f"{listing(single)}: one seed at some size"
         told.append(
-            f"There is one seed: {only}crossings may come out elsewhere."
+            "There is one seed: intervals show test-set uncertainty only, not the luck of training; with another seed, "
+            "ratios and crossings may come out elsewhere."
             if len(single) == len(curves)
-            else f"{whose}: {pooled}"
+            else f"{listing(single)}: one seed at some size: intervals take the spread over seeds from the models that "
+            "have several at that size, where any has."
         )
     if unknown:
         told.append(f"{listing(unknown)}: without predictions for every run nothing is known of the uncertainty.")
